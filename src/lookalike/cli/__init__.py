@@ -1,0 +1,1 @@
+"""The command ``lookalike``: one file per group of commands, only parsing and printing."""

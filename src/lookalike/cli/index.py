@@ -1,0 +1,124 @@
+"""``lookalike index``: bring a library up to date with folders of pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from lookalike.cli.output import add_library_option, talk
+from lookalike.config import IndexOptions, Limits
+from lookalike.library import Library
+from lookalike.pipeline import IndexReport
+from lookalike.present.table import columns
+from lookalike.types import State
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the group's commands to the parser."""
+    parser = commands.add_parser(
+        "index",
+        help="index folders of pictures; again: only what is new or changed",
+        description="Index folders of pictures. Run again, only what is new or changed is read;"
+        " killed at any moment, the same command continues.",
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
+    add_library_option(parser)
+    parser.add_argument("--limit", type=positive, metavar="N", help="stop after N pictures")
+    parser.add_argument("--prune", action="store_true", help="forget files that are gone")
+    parser.add_argument("--hidden", action="store_true", help="take names starting with a dot too")
+    parser.add_argument("--retry", action="store_true", help="read unreadable files again")
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="believe a known folder that has become empty"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="decoding threads (default: one per core)",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=Limits.megapixels,
+        metavar="MP",
+        help="refuse larger pictures (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--max-megabytes",
+        type=float,
+        default=Limits.megabytes,
+        metavar="MB",
+        help="refuse larger files (default: %(default)g)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Index, and print what became of the files."""
+    library = Library.open(options.library, create=True)
+    index_options = IndexOptions(
+        limit=options.limit,
+        hidden=options.hidden,
+        prune=options.prune,
+        allow_empty=options.allow_empty,
+        retry=options.retry,
+        workers=options.workers,
+        limits=Limits(options.max_megapixels, options.max_megabytes),
+    )
+    with library:
+        report = library.add(options.paths, index_options, Bar())
+        print(summary(report))
+        talk(f"{len(library)} records in {library.folder}")
+        refused = report.total(State.UNREADABLE)
+        if refused:
+            talk(
+                f"{refused} files could not be read; why: lookalike ledger --state unreadable"
+                + (f" --library {options.library}" if options.library else "")
+            )
+    return 0
+
+
+def summary(report: IndexReport) -> str:
+    """Counts by state and reason."""
+    order = list(State)
+    rows = [
+        [state.value, reason.value, str(count)]
+        for (state, reason), count in sorted(
+            report.counts.items(), key=lambda item: (order.index(item[0][0]), -item[1])
+        )
+    ]
+    if report.forgotten:
+        rows.append(["forgotten", "--prune", str(report.forgotten)])
+    return columns(["state", "reason", "files"], rows, "llr")
+
+
+class Bar:
+    """Progress with rate and time left on stderr, if that is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def start(self, total: int) -> None:
+        if sys.stderr.isatty():
+            talk(f"{total} pictures to read")
+            self._bar = tqdm(total=total, unit="img", smoothing=0.1, dynamic_ncols=True)
+
+    def advance(self, count: int) -> None:
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    value = int(text) if text.lstrip("+-").isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1 is needed")
+    return value

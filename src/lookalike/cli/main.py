@@ -1,0 +1,59 @@
+"""Entry point: parse, run one command, turn errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lookalike import __version__
+from lookalike.cli import index, ledger, pca, search
+from lookalike.cli.output import talk
+from lookalike.errors import LookalikeError
+
+GROUPS = (index, search, ledger, pca)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        talk(f"{message}; see: {self.prog} --help")
+        raise SystemExit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(prog="lookalike", description="Find pictures by pictures, offline.")
+    parser.add_argument("--version", action="version", version=f"lookalike {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for group in GROUPS:
+        group.add_commands(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    warnings.filterwarnings("ignore", module="PIL")  # odd metadata is no news to the user
+    options = build_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except LookalikeError as error:
+        talk(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        talk("stopped; what was committed stays, the same command continues")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Defaults that a user may change, and where they come from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+LIBRARY_VARIABLE = "LOOKALIKE_LIBRARY"
+
+
+def default_library() -> Path:
+    """``$LOOKALIKE_LIBRARY``, else ``lookalike`` in the user's data folder (XDG)."""
+    chosen = os.environ.get(LIBRARY_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "lookalike"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a single file may cost. One decoded pixel takes 3 to 4 bytes of memory."""
+
+    megapixels: float = 100.0
+    megabytes: float = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How a run of the indexer works.
+
+    ``limit`` stops after so many images (a first try); ``hidden`` also takes dot files;
+    ``prune`` forgets files that are gone; ``allow_empty`` believes a folder that has become empty;
+    ``retry`` reads unreadable files again even if they did not change.
+    """
+
+    limit: int | None = None
+    hidden: bool = False
+    prune: bool = False
+    allow_empty: bool = False
+    retry: bool = False
+    workers: int = 0
+    """Decoding threads; 0 means one per core."""
+    encode_batch: int = 8
+    commit_batch: int = 500
+    limits: Limits = Limits()
+
+    @property
+    def decode_threads(self) -> int:
+        """Decoding threads to start, at least 1."""
+        return self.workers or max(1, _cores())
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Measuring: how good a way of comparing is, and what it costs."""

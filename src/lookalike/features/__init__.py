@@ -1,0 +1,1 @@
+"""What a decoded picture gives: facts, histogram, perceptual hash, thumbnail, vector, logits."""

@@ -1,0 +1,70 @@
+"""What an encoder is. One that runs elsewhere registers a factory as a plug-in (see catalogue)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lookalike.types import FloatArray, Space
+
+PixelArray = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """An encoder as data: what it is called, what it makes, whose it is.
+
+    ``weights_digest`` is the SHA-256 of the weights file, in hex; ``side`` the width and height of
+    its square input in pixels; ``preprocessing`` names how a picture becomes that square.
+    """
+
+    name: str
+    dim: int
+    side: int
+    preprocessing: str
+    classes: int
+    weights: str
+    weights_digest: str
+    size_mb: float
+    licence: str
+    source: str
+
+    @property
+    def space(self) -> Space:
+        """The space in which this encoder's vectors lie."""
+        return Space(self.name, self.weights_digest, self.preprocessing, self.dim)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """``vectors`` float32 (n, dim) of unit length; ``logits`` float32 (n, classes) or None."""
+
+    vectors: FloatArray
+    logits: FloatArray | None
+
+
+class Encoder(Protocol):
+    """Turns pictures into unit vectors.
+
+    The contract, held by ``tests/contracts/test_encoders.py``: ``prepare`` takes an RGB picture of
+    any size and gives uint8 (side, side, 3); ``encode`` takes uint8 (n, side, side, 3), n >= 1,
+    gives float32 (n, dim) of unit length, and a picture's vector does not depend on its batch
+    (to 1e-5). Both may be called from several threads.
+    """
+
+    @property
+    def spec(self) -> EncoderSpec: ...
+
+    def prepare(self, image: Image.Image) -> PixelArray: ...
+
+    def encode(self, pixels: PixelArray) -> Encoded: ...
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """Rows scaled to length 1, float32 (n, dim); a row of zeros stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)

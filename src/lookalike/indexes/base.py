@@ -1,0 +1,74 @@
+"""The contract of an index, and the choice of the k nearest that all exact ones share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.types import DoubleArray, IdArray, Measure
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """``rows`` int64 (m,) of the table and their ``scores`` float64 (m,), the nearest first."""
+
+    rows: NDArray[np.int64]
+    scores: DoubleArray
+
+
+class Index(Protocol):
+    """Finds the rows of a table nearest to a query.
+
+    The contract, held by ``tests/contracts/test_indexes.py``: distance ascending, ties by record
+    id, at most k rows, k > n gives n, an empty table gives none; rows for which ``allowed`` is
+    False never appear, and min(k, allowed) rows always do.
+    """
+
+    measure: Measure
+
+    def nearest(self, query: Any, k: int, allowed: Mask | None = None) -> Neighbours:
+        """The k rows nearest to ``query``; ``allowed`` is bool (n,) or None for all."""
+
+
+class ScanIndex(ABC):
+    """An exact index: it can score every row, which mixing and combining methods need."""
+
+    measure: Measure
+    ids: IdArray
+
+    @abstractmethod
+    def scores(self, query: DoubleArray) -> DoubleArray:
+        """The scores of one query (its vector or histogram) against all rows, float64 (n,)."""
+
+    def nearest(self, query: DoubleArray, k: int, allowed: Mask | None = None) -> Neighbours:
+        """The k rows nearest to ``query``, by scoring all of them."""
+        return choose(self.scores(query), self.measure, self.ids, k, allowed)
+
+
+def choose(
+    scores: DoubleArray, measure: Measure, ids: IdArray, k: int, allowed: Mask | None = None
+) -> Neighbours:
+    """The k best of ``scores`` float64 (n,): distance ascending, ties by id, only allowed rows."""
+    rows = np.arange(len(scores)) if allowed is None else np.flatnonzero(allowed)
+    k = min(k, len(rows))
+    if k <= 0:
+        return Neighbours(np.empty(0, dtype=np.int64), np.empty(0))
+    distances = measure.distance(scores[rows])
+    worst = np.partition(distances, k - 1)[k - 1]
+    within = np.flatnonzero(distances <= worst)  # may be more than k: ties at the end
+    order = np.lexsort((_rank(ids[rows[within]]), distances[within]))[:k]
+    chosen = rows[within[order]]
+    return Neighbours(chosen, scores[chosen])
+
+
+def _rank(ids: IdArray) -> NDArray[np.int64]:
+    """The position of each id in ascending order of its bytes."""
+    rank = np.empty(len(ids), dtype=np.int64)
+    rank[np.argsort(ids, kind="stable")] = np.arange(len(ids))
+    return rank

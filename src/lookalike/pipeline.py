@@ -1,0 +1,270 @@
+"""The main path of indexing: scan -> decode -> features -> store. Each image is read once."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from lookalike.config import IndexOptions, Limits
+from lookalike.decode import Decoded, decode, read
+from lookalike.errors import ImageError, NothingDoneError
+from lookalike.features.encoders import Encoder
+from lookalike.features.encoders.base import PixelArray
+from lookalike.features.histogram import histogram
+from lookalike.features.metadata import facts
+from lookalike.features.phash import phash
+from lookalike.features.thumbnail import thumbnail
+from lookalike.scan import absolute_roots, scan
+from lookalike.stores import Store
+from lookalike.stores.schema import is_library
+from lookalike.types import (
+    LOGITS_KEPT,
+    ClassLogits,
+    Features,
+    FileEntry,
+    FloatArray,
+    ImageFacts,
+    Outcome,
+    Reason,
+    SparseHistogram,
+    State,
+)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Progress(Protocol):
+    """Told how far a run is; ``cli`` shows it, tests and silent callers ignore it."""
+
+    def start(self, total: int) -> None:
+        """``total`` images will be read."""
+
+    def advance(self, count: int) -> None:
+        """So many more are committed."""
+
+    def close(self) -> None:
+        """The run ended, well or not."""
+
+
+class Silence:
+    """A Progress that says nothing."""
+
+    def start(self, total: int) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What a run found and did: files by state and reason, and how many gone ones it forgot."""
+
+    counts: dict[tuple[State, Reason], int] = field(default_factory=dict)
+    images_read: int = 0
+    forgotten: int = 0
+
+    def total(self, *states: State) -> int:
+        """Files in any of these states."""
+        return sum(count for (state, _), count in self.counts.items() if state in states)
+
+
+def index(
+    store: Store,
+    encoder: Encoder,
+    paths: Iterable[str],
+    options: IndexOptions = IndexOptions(),
+    progress: Progress | None = None,
+) -> IndexReport:
+    """Bring ``store`` up to date with the images under ``paths`` (files or folders).
+
+    Raises InputError for a path that does not exist (before anything is done), and NothingDoneError
+    if there is no image to be found or none could be read.
+    """
+    progress = progress or Silence()
+    roots = absolute_roots(paths)
+    run = store.run(encoder.spec.space)
+    # 1. What lies there?
+    found = scan(roots, hidden=options.hidden, is_library=is_library)
+    images = run.note(_first_images(found, options.limit))
+    for root in roots:
+        known = run.known_under(root)
+        if known and not run.seen_under(root) and not options.allow_empty:
+            raise NothingDoneError(
+                f"{root}: no images, but the library knows {known} there; is a drive not mounted?"
+                " If they are really gone, add --allow-empty"
+            )
+    # 2. What of it is new or changed?
+    to_read = run.settle(retry=options.retry)
+    progress.start(to_read)
+    # 3. Read, decode, encode and commit that.
+    try:
+        for batch in batched(
+            outcomes(run.to_read(), store, encoder, options), options.commit_batch
+        ):
+            run.put(batch)
+            progress.advance(len(batch))
+    finally:
+        progress.close()
+    # 4. What is gone?
+    run.finish(roots, complete=options.limit is None)
+    report = IndexReport(run.counts(), to_read, store.delete() if options.prune else 0)
+    _require_something(report, roots, images)
+    return report
+
+
+def _first_images(found: Iterable[T], limit: int | None) -> Iterator[T]:
+    images = 0
+    for item in found:
+        if limit is not None and images >= limit and isinstance(item, FileEntry):
+            return
+        images += isinstance(item, FileEntry)
+        yield item
+
+
+def _require_something(report: IndexReport, roots: list[str], images: int) -> None:
+    if report.total(State.INDEXED, State.UNCHANGED, State.MOVED, State.GONE):
+        return
+    where = ", ".join(roots)
+    refused = {
+        reason: n for (state, reason), n in report.counts.items() if state == State.UNREADABLE
+    }
+    if images or refused:
+        why = ", ".join(f"{n} {reason}" for reason, n in sorted(refused.items()))
+        raise NothingDoneError(
+            f"{where}: none of the images could be read ({why});"
+            " see: lookalike ledger --state unreadable"
+        )
+    skipped = report.total(State.SKIPPED)
+    raise NothingDoneError(
+        f"{where}: no images found ({skipped} other files passed over); name a folder with JPEG,"
+        " PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC files"
+    )
+
+
+# -- step 3 in detail ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """A decoded image with all features but those that the encoder makes in batches."""
+
+    entry: FileEntry
+    content_hash: bytes
+    facts: ImageFacts
+    histogram: SparseHistogram
+    phash: int
+    thumbnail: bytes
+    pixels: PixelArray
+
+
+def outcomes(
+    entries: Iterable[FileEntry], store: Store, encoder: Encoder, options: IndexOptions
+) -> Iterator[Outcome]:
+    """What each file gave, in the order of ``entries``: decoded in parallel, encoded in batches."""
+    read_one = partial(
+        analyse,
+        known=lambda digest: store.find_content(digest) is not None,
+        prepare=encoder.prepare,
+        limits=options.limits,
+    )
+    with ThreadPoolExecutor(options.decode_threads, "decode") as pool:
+        ahead = options.encode_batch * 2 + options.decode_threads
+        results = ordered_map(pool, read_one, entries, ahead)
+        for batch in batched(results, options.encode_batch):
+            yield from _encoded(batch, encoder)
+
+
+def analyse(
+    entry: FileEntry,
+    known: Callable[[bytes], bool],
+    prepare: Callable[[Image.Image], PixelArray],
+    limits: Limits,
+) -> Analysed | Outcome:
+    """Read and decode one file; an Outcome at once if its content is known or it is unreadable."""
+    try:
+        file = read(entry.path, limits)
+        if known(file.content_hash):
+            return Outcome(file.entry, file.content_hash)
+        decoded = decode(file.data, limits)
+    except ImageError as error:
+        return Outcome(entry, reason=error.reason, detail=error.detail)
+    return describe(file.entry, file.content_hash, decoded, prepare)
+
+
+def describe(
+    entry: FileEntry,
+    content_hash: bytes,
+    decoded: Decoded,
+    prepare: Callable[[Image.Image], PixelArray],
+) -> Analysed:
+    """The features of a decoded image that need no encoder, and the encoder's input."""
+    image = decoded.image
+    return Analysed(
+        entry,
+        content_hash,
+        facts(decoded),
+        histogram(image),
+        phash(image),
+        thumbnail(image),
+        prepare(image),
+    )
+
+
+def _encoded(batch: list[Analysed | Outcome], encoder: Encoder) -> list[Outcome]:
+    fresh = [item for item in batch if isinstance(item, Analysed)]
+    if not fresh:
+        return [item for item in batch if isinstance(item, Outcome)]
+    encoded = encoder.encode(np.stack([item.pixels for item in fresh]))
+    numbers = iter(range(len(fresh)))
+    done: list[Outcome] = []
+    for item in batch:
+        if isinstance(item, Outcome):
+            done.append(item)
+            continue
+        number = next(numbers)
+        logits = None if encoded.logits is None else highest_logits(encoded.logits[number])
+        features = Features(
+            item.facts, item.histogram, item.phash, item.thumbnail, encoded.vectors[number], logits
+        )
+        done.append(Outcome(item.entry, item.content_hash, features))
+    return done
+
+
+def highest_logits(logits: FloatArray, keep: int = LOGITS_KEPT) -> ClassLogits:
+    """The ``keep`` highest of float32 (classes,), descending, ties by class."""
+    order = np.argsort(-logits, kind="stable")[:keep]
+    return ClassLogits(order.astype(np.uint16), logits[order])
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def ordered_map(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int
+) -> Iterator[R]:
+    """``map`` over a pool that keeps the order and starts at most ``ahead`` items early."""
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()

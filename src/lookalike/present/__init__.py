@@ -1,0 +1,1 @@
+"""Showing results: as text, as a contact sheet, as a page. Knows only ``types``."""

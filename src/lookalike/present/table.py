@@ -1,0 +1,38 @@
+"""Results as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lookalike.types import SearchResult
+
+
+def printable(text: str) -> str:
+    """Text that any terminal can show on one line: control and undecodable bytes as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
+    """Rows under a header, columns padded; ``right`` has an "r" per right-aligned column."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [
+            cell.rjust(width) if right[i : i + 1] == "r" else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def hits_table(result: SearchResult) -> str:
+    """The hits of a search: rank, score, scores per input if there are several, id, paths."""
+    several = len(result.inputs) > 1
+    header = ["rank", result.measure.name, *(["each input"] if several else []), "id", "path"]
+    rows = []
+    for hit in result.hits:
+        each = [" ".join(f"{score:.3f}" for score in hit.input_scores)] if several else []
+        first, *others = hit.paths or ("",)
+        rows.append([str(hit.rank), f"{hit.score:.4f}", *each, str(hit.id), printable(first)])
+        rows.extend(["", "", *([""] if several else []), "", printable(path)] for path in others)
+    return columns(header, rows, "rr")

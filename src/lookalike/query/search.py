@@ -1,0 +1,243 @@
+"""Comparing and ranking: which index a method asks, and how several inputs become one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import InputError
+from lookalike.features.pca import PCA_METHODS
+from lookalike.indexes import ColourIndex, ExactIndex, Neighbours
+from lookalike.indexes.base import Mask, choose
+from lookalike.stores import HistogramTable
+from lookalike.types import (
+    COLOUR_MEASURES,
+    COSINE,
+    MIX,
+    DoubleArray,
+    IdArray,
+    Measure,
+)
+
+METHODS = ("meaning", "pca", "colour", "mix")
+COMBINATIONS = ("mean", "all")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of comparing. Raises InputError if a value is not one of those that exist."""
+
+    by: str = "meaning"
+    dims: int = 100
+    """Dimensions kept by ``pca``."""
+    pca_method: str = "linear"
+    metric: str = "bhattacharyya"
+    """Histogram metric of ``colour`` and ``mix``."""
+    colour_weight: float = 0.3
+    """Share of colour in ``mix``, 0..1."""
+
+    def __post_init__(self) -> None:
+        _require("way of comparing", self.by, METHODS)
+        _require("metric", self.metric, tuple(COLOUR_MEASURES))
+        _require("PCA method", self.pca_method, PCA_METHODS)
+        if self.dims < 1:
+            raise InputError(f"dims {self.dims}: at least 1 is needed")
+        if not 0.0 <= self.colour_weight <= 1.0:
+            raise InputError(f"colour weight {self.colour_weight}: must lie between 0 and 1")
+
+    @property
+    def options(self) -> dict[str, str | int | float]:
+        """The options that matter to this method."""
+        options: dict[str, dict[str, str | int | float]] = {
+            "meaning": {},
+            "pca": {"dims": self.dims, "pca_method": self.pca_method},
+            "colour": {"metric": self.metric},
+            "mix": {"metric": self.metric, "colour_weight": self.colour_weight},
+        }
+        return options[self.by]
+
+
+def _require(what: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"{what} {value!r}: not known; use one of: {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One input as numbers: ``vector`` float64 (dim,) or None, ``histogram`` float64 (4096,)."""
+
+    vector: DoubleArray | None
+    histogram: DoubleArray | None
+    weight: float = 1.0
+
+    def need_vector(self) -> DoubleArray:
+        """The vector; it is there whenever the method asks for meaning."""
+        if self.vector is None:
+            raise ValueError("this comparison needs vectors")
+        return self.vector
+
+    def need_histogram(self) -> DoubleArray:
+        """The histogram; it is there whenever the method asks for colour."""
+        if self.histogram is None:
+            raise ValueError("this comparison needs histograms")
+        return self.histogram
+
+
+def mean_point(points: Sequence[Point]) -> Point:
+    """The weighted mean of unit vectors, made a unit vector again, and of histograms."""
+    weights = np.array([point.weight for point in points])
+    vector = histogram = None
+    if all(point.vector is not None for point in points):
+        vectors = np.stack([_unit(point.need_vector()) for point in points])
+        vector = _unit(weights @ vectors)
+    if all(point.histogram is not None for point in points):
+        histograms = np.stack([point.need_histogram() for point in points])
+        histogram = weights @ histograms / weights.sum() if weights.min() > 0 else None
+    return Point(vector, histogram)
+
+
+def _unit(vector: DoubleArray) -> DoubleArray:
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 1e-12 else np.zeros_like(vector)
+
+
+class Comparison(Protocol):
+    """A measure bound to the tables it reads."""
+
+    measure: Measure
+    ids: IdArray
+
+    def scores(self, point: Point) -> DoubleArray:
+        """Scores of a point against all rows, float64 (n,)."""
+
+    def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
+        """The k rows nearest to a point."""
+
+    def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        """Scores of a point against some rows, float64 (m,)."""
+
+
+class ByVector:
+    """Cosine of vectors; ``reduce`` turns an input's vector into the index's space (PCA)."""
+
+    measure = COSINE
+
+    def __init__(
+        self, index: ExactIndex, reduce: Callable[[DoubleArray], DoubleArray] | None = None
+    ) -> None:
+        self.ids = index.ids
+        self._index = index
+        self._reduce = reduce or (lambda vector: vector)
+
+    def _query(self, point: Point) -> DoubleArray:
+        return self._reduce(point.need_vector())
+
+    def scores(self, point: Point) -> DoubleArray:
+        return self._index.scores(self._query(point))
+
+    def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
+        return self._index.nearest(self._query(point), k, allowed)
+
+    def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        return self._index.score_rows(self._query(point), rows)
+
+
+class ByColour:
+    """A histogram metric."""
+
+    def __init__(self, table: HistogramTable, metric: str) -> None:
+        self._index = ColourIndex(table, metric)
+        self.measure = self._index.measure
+        self.ids = self._index.ids
+
+    def scores(self, point: Point) -> DoubleArray:
+        return self._index.scores(point.need_histogram())
+
+    def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
+        return self._index.nearest(point.need_histogram(), k, allowed)
+
+    def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        return self._index.score_rows(point.need_histogram(), rows)
+
+
+class ByMix:
+    """(1 - weight) * cosine + weight * likeness of colour, the latter brought to at most 1."""
+
+    measure = MIX
+
+    def __init__(self, meaning: ByVector, colour: ByColour, colour_weight: float) -> None:
+        self.ids = meaning.ids
+        self._meaning, self._colour, self._weight = meaning, colour, colour_weight
+        self._rows = _aligned(meaning.ids, colour.ids)
+
+    def scores(self, point: Point) -> DoubleArray:
+        colour = self._colour.scores(point)[self._rows]
+        return self._mixed(self._meaning.scores(point), colour)
+
+    def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
+        return choose(self.scores(point), MIX, self.ids, k, allowed)
+
+    def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        colour = self._colour.score_rows(point, self._rows[rows])
+        return self._mixed(self._meaning.score_rows(point, rows), colour)
+
+    def _mixed(self, cosine: DoubleArray, colour: DoubleArray) -> DoubleArray:
+        alike = colour_likeness(colour, self._colour.measure)
+        return (1.0 - self._weight) * cosine + self._weight * alike
+
+
+def colour_likeness(scores: DoubleArray, measure: Measure) -> DoubleArray:
+    """Scores of any colour measure as a likeness that is 1 for equal histograms."""
+    if measure.higher_is_better:
+        return scores
+    return 1.0 - scores if np.isfinite(measure.highest) else 1.0 / (1.0 + scores)
+
+
+def _aligned(ids: IdArray, others: IdArray) -> NDArray[np.int64]:
+    """For each of ``ids``, its last row in ``others``; both tables hold the same records."""
+    if len(ids) == len(others) and bool((ids == others).all()):
+        return np.arange(len(ids))
+    order = np.argsort(others, kind="stable")
+    return order[np.searchsorted(others[order], ids, side="right") - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Ranked rows: ``ids`` V16 (m,), ``scores`` (m,) and ``input_scores`` (inputs, m)."""
+
+    ids: IdArray
+    scores: DoubleArray
+    input_scores: DoubleArray
+
+
+def rank(
+    comparison: Comparison, points: Sequence[Point], k: int, combine: str, allowed: Mask
+) -> Ranked:
+    """The k best rows for one or several inputs.
+
+    ``mean`` compares with the weighted mean of the inputs. ``all`` scores a row by the input that
+    it is least alike, so that a hit has some likeness to each.
+    """
+    _require("combination", combine, COMBINATIONS)
+    if combine == "mean" or len(points) == 1:
+        found = comparison.nearest(mean_point(points), k, allowed)
+    else:
+        worst = _least_alike(comparison, points)
+        found = choose(worst, comparison.measure, comparison.ids, k, allowed)
+    if len(points) == 1 and points[0].weight > 0:
+        each = found.scores[None, :]
+    else:
+        each = np.stack([comparison.score_rows(point, found.rows) for point in points])
+    return Ranked(comparison.ids[found.rows], found.scores, each)
+
+
+def _least_alike(comparison: Comparison, points: Sequence[Point]) -> DoubleArray:
+    pick = np.minimum if comparison.measure.higher_is_better else np.maximum
+    worst = comparison.scores(points[0])
+    for point in points[1:]:
+        worst = pick(worst, comparison.scores(point))
+    return worst

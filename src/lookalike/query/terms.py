@@ -1,0 +1,117 @@
+"""The grammar of a query's terms.
+
+::
+
+    term    =  [sign] [weight "*"] ["file:" | "id:"] value [crop]
+    sign    =  "+" | "-"
+    crop    =  "[" left "," top "," width "," height "]"      fractions of the picture, 0..1
+
+A path that exists is taken as it is, whatever it looks like; the prefixes force a reading.
+Examples: ``cat.jpg``, ``2*cat.jpg``, ``-dog.jpg``, ``a.jpg[0.1,0.2,0.5,0.4]``, ``id:6f1c...``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from lookalike.errors import InputError
+
+Crop = tuple[float, float, float, float]
+"""left, top, width, height as fractions of the picture's size."""
+
+_PREFIXED = re.compile(r"(?P<sign>[+-])?(?:(?P<weight>\d+(?:\.\d+)?|\.\d+)\*)?(?P<rest>.*)", re.S)
+_CROPPED = re.compile(r"(?P<value>.*)\[(?P<crop>[^\[\]]*)\]", re.S)
+_RESERVED = ("text:", "colour:", "color:")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One weighted part of a query. ``value`` is a path or the text of a record id."""
+
+    text: str
+    kind: Literal["file", "id"]
+    value: str
+    weight: float = 1.0
+    crop: Crop | None = None
+
+
+def parse_term(text: str, exists: Callable[[str], bool] = os.path.exists) -> Term:
+    """One term; raises InputError if it is neither an existing file nor a record id."""
+    if exists(text):
+        return Term(text, "file", text)
+    match = _PREFIXED.fullmatch(text)
+    assert match is not None  # the pattern matches any text
+    weight = float(match["weight"] or 1) * (-1 if match["sign"] == "-" else 1)
+    if weight == 0:
+        raise InputError(f"{text}: a weight of 0 has no effect; leave the term out")
+    rest = match["rest"]
+    if exists(rest):
+        return Term(text, "file", rest, weight)
+    rest, crop = _split_crop(text, rest, exists)
+    if rest.startswith("file:"):
+        return Term(text, "file", rest.removeprefix("file:"), weight, crop)
+    if rest.startswith(_RESERVED):
+        raise InputError(f"{text}: this version searches by pictures; give a file or a record id")
+    if rest.startswith("id:") or _is_uuid(rest):
+        return _id_term(text, rest.removeprefix("id:"), weight, crop)
+    if exists(rest):
+        return Term(text, "file", rest, weight, crop)
+    raise InputError(f"{text}: no such file, and not a record id; check the path")
+
+
+def parse_expression(expression: str) -> list[Term]:
+    """A whole query in one string: terms parted by spaces, quoted as in a shell.
+
+    A sign may stand apart from its term: ``cat.jpg + 2*dog.jpg - fox.jpg``.
+    """
+    try:
+        words = shlex.split(expression)
+    except ValueError as error:
+        raise InputError(f"{expression}: {error}; close the quotation") from error
+    terms, sign = [], ""
+    for word in words:
+        if word in ("+", "-") and not sign:
+            sign = word
+            continue
+        terms.append(parse_term(f"-{word}" if sign == "-" else word))
+        sign = ""
+    if sign or not terms:
+        raise InputError(f"{expression!r}: a term is missing; give a file or a record id")
+    return terms
+
+
+def _split_crop(text: str, rest: str, exists: Callable[[str], bool]) -> tuple[str, Crop | None]:
+    match = _CROPPED.fullmatch(rest)
+    if match is None or exists(rest):
+        return rest, None
+    try:
+        left, top, width, height = (float(part) for part in match["crop"].split(","))
+    except ValueError as error:
+        raise InputError(
+            f"{text}: a crop is [left,top,width,height] in fractions, like [0.1,0.2,0.5,0.4]"
+        ) from error
+    inside = 0 <= left < 1 and 0 <= top < 1 and width > 0 and height > 0
+    if not inside or left + width > 1.000001 or top + height > 1.000001:
+        raise InputError(f"{text}: the crop leaves the picture; fractions lie between 0 and 1")
+    return match["value"], (left, top, width, height)
+
+
+def _id_term(text: str, value: str, weight: float, crop: Crop | None) -> Term:
+    if not _is_uuid(value):
+        raise InputError(
+            f"{text}: not a record id; ids look like 1b4e28ba-2fa1-5ad2-883f-0016d3cca427"
+        )
+    return Term(text, "id", value, weight, crop)
+
+
+def _is_uuid(value: str) -> bool:
+    try:
+        return str(UUID(value)) == value.lower()
+    except ValueError:
+        return False

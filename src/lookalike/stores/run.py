@@ -1,0 +1,363 @@
+"""One indexing run of the embedded store: what was seen, what is to be read, what is gone.
+
+What the scan finds goes into a temporary table on disk, so that memory stays bounded, the number of
+images to read is known before the first is read, and a file that was not seen is found by a join.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import numpy as np
+
+from lookalike.stores.base import record_id
+from lookalike.stores.schema import transaction
+from lookalike.types import (
+    ID_DTYPE,
+    LIVE_STATES,
+    Features,
+    FileEntry,
+    Outcome,
+    PassedOver,
+    Reason,
+    Space,
+    State,
+)
+
+_FINAL_REASONS = (Reason.ZERO_BYTES, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT)
+"""Reasons that only a changed file can cure; other unreadable files are read again each time."""
+
+_PAGE = 2_000
+_LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
+_FINAL = ", ".join(f"'{reason}'" for reason in _FINAL_REASONS)
+
+_SEEN = """
+CREATE TEMP TABLE seen (
+    n INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, bytes INTEGER, mtime_ns INTEGER,
+    state TEXT, reason TEXT, detail TEXT)
+"""
+# Files that are as the catalogue knows them, and need no reading.
+_SETTLED = f"""
+CREATE TEMP TABLE settled AS
+SELECT seen.n, files.key AS file, files.state IN ({_LIVE}) AS live
+FROM seen JOIN files ON files.path = seen.path
+WHERE seen.state IS NULL AND files.bytes = seen.bytes AND files.mtime_ns = seen.mtime_ns
+  AND (files.state IN ({_LIVE})
+       OR files.state = 'unreadable' AND files.reason IN ({_FINAL}) AND NOT :retry)
+"""
+_UPSERT = """
+INSERT INTO files (path, folder, name, bytes, mtime_ns, record, state, reason, detail, run)
+VALUES (:path, :folder, :name, :bytes, :mtime_ns, :record, :state, :reason, :detail, :run)
+ON CONFLICT (path) DO UPDATE SET
+    bytes = excluded.bytes, mtime_ns = excluded.mtime_ns, record = excluded.record,
+    state = excluded.state, reason = excluded.reason, detail = excluded.detail,
+    run = excluded.run
+"""
+
+
+class _Series(Protocol):
+    """What a run needs of its store: the append-only files."""
+
+    def append(self, name: str, columns: dict[str, Any], space: Space | None = None) -> None: ...
+
+    def trim(self) -> None: ...
+
+
+class _Known(NamedTuple):
+    """What the catalogue says of one path."""
+
+    record: int | None
+    state: str
+
+
+class SqliteRun:
+    """A Run of the embedded store; made by ``SqliteStore.run``."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, series: _Series, space: Space, space_key: int
+    ) -> None:
+        self._db = connection
+        self._series = series
+        self._space = space
+        self._space_key = space_key
+        for table in ("seen", "settled"):
+            self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        self._db.execute(_SEEN)
+        row = self._db.execute("INSERT INTO runs (started) VALUES (?) RETURNING id", (_now(),))
+        self._id = int(row.fetchone()[0])
+        # A run that was killed is continued: what it entered counts as entered by this one.
+        row = self._db.execute(
+            "SELECT min(id) FROM runs WHERE id >"
+            " (SELECT coalesce(max(id), 0) FROM runs WHERE finished IS NOT NULL)"
+        )
+        self._continues = int(row.fetchone()[0])
+
+    # -- 1. what lies there ----------------------------------------------------------------------
+
+    def note(self, found: Iterable[FileEntry | PassedOver]) -> int:
+        """Note what the scan found; returns the number of images among it."""
+        rows = (_seen_row(item) for item in found)
+        while page := list(itertools.islice(rows, _PAGE)):
+            with transaction(self._db):
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO seen (path, bytes, mtime_ns, state, reason, detail)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    page,
+                )
+        (images,) = self._db.execute("SELECT count(*) FROM seen WHERE state IS NULL").fetchone()
+        return int(images)
+
+    def seen_under(self, root: str) -> int:
+        """Images that this run's scan found at or under ``root``."""
+        condition, values = _under(root, "path")
+        row = self._db.execute(
+            f"SELECT count(*) FROM seen WHERE state IS NULL AND {condition}", values
+        )
+        return int(row.fetchone()[0])
+
+    def known_under(self, root: str) -> int:
+        """Live files that the library has at or under ``root``."""
+        condition, values = _under(root, "path")
+        row = self._db.execute(f"SELECT count(*) FROM files WHERE live AND {condition}", values)
+        return int(row.fetchone()[0])
+
+    # -- 2. what need not be read ----------------------------------------------------------------
+
+    def settle(self, *, retry: bool) -> int:
+        """Enter what needs no reading (unchanged, passed over); returns how many are to be read."""
+        with transaction(self._db):
+            self._db.execute(_SETTLED, {"retry": retry})
+            self._db.execute(
+                "UPDATE files SET state = 'unchanged', reason = ?, detail = '', run = ?"
+                " WHERE key IN (SELECT file FROM settled WHERE live)"
+                " AND state <> 'unchanged' AND run < ?",
+                (Reason.SAME_STAT, self._id, self._continues),
+            )
+            passed = self._db.execute(
+                "SELECT path, state, reason, detail FROM seen WHERE state IS NOT NULL"
+            )
+            self._db.executemany(
+                _UPSERT + " WHERE excluded.state <> files.state OR excluded.reason <> files.reason",
+                (
+                    self._file_row(path, None, state, reason, detail)
+                    for path, state, reason, detail in passed
+                ),
+            )
+        (unread,) = self._db.execute(
+            "SELECT count(*) FROM seen WHERE state IS NULL AND n NOT IN (SELECT n FROM settled)"
+        ).fetchone()
+        return int(unread)
+
+    # -- 3. what is read -------------------------------------------------------------------------
+
+    def to_read(self) -> Iterator[FileEntry]:
+        """New and changed files, in the order of the scan; safe while ``put`` is called."""
+        last = 0
+        while True:
+            page = self._db.execute(
+                "SELECT n, path, bytes, mtime_ns FROM seen WHERE state IS NULL AND n > ?"
+                " AND n NOT IN (SELECT n FROM settled) ORDER BY n LIMIT ?",
+                (last, _PAGE),
+            ).fetchall()
+            if not page:
+                return
+            last = page[-1][0]
+            for _n, path, size, mtime_ns in page:
+                yield FileEntry(os.fsdecode(path), size, mtime_ns)
+
+    def put(self, outcomes: Sequence[Outcome]) -> None:
+        """Commit a batch: all of it is durable when this returns, or none of it was entered."""
+        try:
+            with transaction(self._db):
+                added: list[tuple[UUID, Features]] = []
+                for outcome in outcomes:
+                    self._enter(outcome, added)
+                self._append(added)
+        except BaseException:
+            self._series.trim()
+            raise
+
+    def _enter(self, outcome: Outcome, added: list[tuple[UUID, Features]]) -> None:
+        entry, path = outcome.entry, os.fsencode(outcome.entry.path)
+        if outcome.content_hash is None:
+            row = self._file_row(
+                path, entry, State.UNREADABLE, outcome.reason or Reason.READ_ERROR, outcome.detail
+            )
+            self._db.execute(_UPSERT, row)
+            return
+        key = self._record_key(outcome.content_hash)
+        new = key is None
+        if key is None:
+            if outcome.features is None:
+                raise ValueError(f"{entry.path}: neither features nor a known content")
+            key = self._add_record(outcome.content_hash, entry.bytes, outcome.features)
+            added.append((record_id(outcome.content_hash), outcome.features))
+        state, reason, detail = self._relation(path, key, new)
+        self._db.execute(_UPSERT, self._file_row(path, entry, state, reason, detail, key))
+
+    def _relation(self, path: bytes, record: int, new: bool) -> tuple[State, Reason, str]:
+        """How a readable file relates to what the catalogue knew of its path and its record."""
+        row = self._db.execute("SELECT record, state FROM files WHERE path = ?", (path,)).fetchone()
+        known = _Known(*row) if row else None
+        if known and known.record == record:
+            if known.state == State.GONE:
+                return State.INDEXED, Reason.BACK, ""
+            return State.UNCHANGED, Reason.SAME_CONTENT, ""
+        if not new:
+            old = self._vanished_path(record)
+            if old is not None:
+                self._db.execute("DELETE FROM files WHERE path = ?", (old,))
+                return State.MOVED, Reason.MOVED, f"from {display_path(old)}"
+        if known and known.record is not None:
+            return State.INDEXED, Reason.CHANGED, ""
+        return State.INDEXED, Reason.NEW if new else Reason.DUPLICATE, ""
+
+    def _vanished_path(self, record: int) -> bytes | None:
+        rows = self._db.execute("SELECT path FROM files WHERE record = ? ORDER BY path", (record,))
+        return next((path for (path,) in rows.fetchall() if not os.path.lexists(path)), None)
+
+    def _record_key(self, content_hash: bytes) -> int | None:
+        row = self._db.execute(
+            "SELECT key FROM records WHERE content_hash = ?", (content_hash,)
+        ).fetchone()
+        return int(row[0]) if row else None
+
+    def _add_record(self, content_hash: bytes, size: int, features: Features) -> int:
+        facts = features.facts
+        cursor = self._db.execute(
+            "INSERT INTO records (id, content_hash, bytes, width, height, format, taken_at, camera,"
+            " latitude, longitude, phash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record_id(content_hash).bytes,
+                content_hash,
+                size,
+                facts.width,
+                facts.height,
+                facts.format,
+                facts.taken_at,
+                facts.camera,
+                facts.latitude,
+                facts.longitude,
+                _signed(features.phash),
+            ),
+        )
+        key = int(cursor.lastrowid or 0)
+        self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (key, features.thumbnail))
+        if features.logits is not None:
+            classes = features.logits.classes.astype("<u2").tobytes()
+            logits = features.logits.logits.astype("<f4").tobytes()
+            self._db.execute(
+                "INSERT INTO logits VALUES (?, ?, ?, ?)", (key, self._space_key, classes, logits)
+            )
+        return key
+
+    def _append(self, added: Sequence[tuple[UUID, Features]]) -> None:
+        if not added:
+            return
+        ids = np.frombuffer(b"".join(id_.bytes for id_, _ in added), dtype=ID_DTYPE)
+        vectors = np.stack([features.vector for _, features in added])
+        self._series.append(
+            f"vectors/{self._space.name}", {"f16": vectors, "ids": ids}, self._space
+        )
+        histograms = [features.histogram for _, features in added]
+        self._series.append(
+            "histograms",
+            {
+                "bins": np.concatenate([h.bins for h in histograms]),
+                "counts": np.concatenate([h.counts for h in histograms]),
+                "ends": np.cumsum([len(h.bins) for h in histograms], dtype=np.uint64),
+                "ids": ids,
+            },
+        )
+
+    def _file_row(
+        self,
+        path: bytes,
+        entry: FileEntry | None,
+        state: State,
+        reason: Reason,
+        detail: str,
+        record: int | None = None,
+    ) -> dict[str, Any]:
+        folder, name = os.path.split(path)
+        return {
+            "path": path,
+            "folder": display_path(folder),
+            "name": display_path(name),
+            "bytes": entry.bytes if entry else None,
+            "mtime_ns": entry.mtime_ns if entry else None,
+            "record": record,
+            "state": state,
+            "reason": reason,
+            "detail": detail,
+            "run": self._id,
+        }
+
+    # -- 4. what is gone -------------------------------------------------------------------------
+
+    def finish(self, roots: Sequence[str], *, complete: bool) -> None:
+        """End the run. If the scan was complete, files under ``roots`` not seen become gone."""
+        with transaction(self._db):
+            if complete:
+                for root in roots:
+                    self._mark_gone(root)
+            self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), self._id))
+
+    def _mark_gone(self, root: str) -> None:
+        condition, values = _under(root, "path")
+        unlisted = self._db.execute(
+            f"SELECT path FROM seen WHERE state = 'unreadable' AND bytes IS NULL AND {condition}",
+            values,
+        ).fetchall()
+        for (folder,) in unlisted:  # nothing is known of what lies in a folder that did not open
+            inner, more = _under(os.fsdecode(folder), "path", "NOT")
+            condition, values = f"{condition} AND {inner}", values + more
+        self._db.execute(
+            "UPDATE files SET state = 'gone', reason = ?, detail = '', run = ? WHERE"
+            f" {condition} AND state <> 'gone' AND path NOT IN (SELECT path FROM seen)",
+            (Reason.NOT_FOUND, self._id, *values),
+        )
+
+    def counts(self) -> dict[tuple[State, Reason], int]:
+        """Files by state and reason, of those this run saw or missed."""
+        rows = self._db.execute(
+            "SELECT state, reason, count(*) FROM files"
+            " WHERE path IN (SELECT path FROM seen) OR run >= ? GROUP BY state, reason",
+            (self._continues,),
+        )
+        return {(State(state), Reason(reason)): count for state, reason, count in rows}
+
+
+def _seen_row(item: FileEntry | PassedOver) -> tuple[Any, ...]:
+    path = os.fsencode(item.path)
+    if isinstance(item, FileEntry):
+        return (path, item.bytes, item.mtime_ns, None, None, None)
+    return (path, None, None, item.state, item.reason, item.detail)
+
+
+def _under(root: str, column: str, negation: str = "") -> tuple[str, tuple[bytes, ...]]:
+    """A condition for paths at or under ``root``, and its values."""
+    path = os.fsencode(root)
+    separator = os.fsencode(os.sep)
+    prefix = path.rstrip(separator) + separator
+    after = prefix[:-1] + bytes([separator[0] + 1])  # the first path behind all with the prefix
+    return f"{negation} ({column} = ? OR {column} > ? AND {column} < ?)", (path, prefix, after)
+
+
+def display_path(path: bytes) -> str:
+    """A path as text; bytes that are not UTF-8 are written as backslash escapes."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,326 @@
+"""The embedded store: a folder with an SQLite catalogue and append-only files of numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from lookalike.errors import (
+    InputError,
+    LibraryCorruptError,
+    LibraryError,
+    LibraryLockedError,
+)
+from lookalike.stores import schema
+from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
+from lookalike.stores.run import SqliteRun
+from lookalike.stores.segments import (
+    HISTOGRAM_COLUMNS,
+    Segment,
+    Series,
+    vector_columns,
+)
+from lookalike.types import (
+    ID_DTYPE,
+    IdArray,
+    ImageFacts,
+    LedgerRow,
+    Record,
+    Space,
+    State,
+)
+
+HISTOGRAMS = "histograms"
+_LOCK, _PID = "writer.lock", "writer.pid"
+_OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived"}
+
+
+class SqliteStore:
+    """A Store in a folder. One writer at a time; readers work meanwhile.
+
+    ``SqliteStore(folder)`` reads; ``SqliteStore(folder, write=True)`` also writes, creating the
+    library if there is none. Raises the LibraryErrors that ``errors`` lists.
+    """
+
+    def __init__(self, folder: str | Path, *, write: bool = False) -> None:
+        self.folder = Path(os.path.abspath(folder))
+        self._lock: FileLock | None = None
+        self._content_guard = threading.Lock()
+        if write:
+            self._acquire()
+        try:
+            if write:
+                self._connection = schema.connect_writer(self.folder)
+                with schema.readable_errors(self.folder):
+                    self._trim()
+            else:
+                self._connection = schema.connect_reader(self.folder)
+            self._content = schema.connect_reader(self.folder, shared=True)
+        except BaseException:
+            self._release()
+            raise
+
+    def _acquire(self) -> None:
+        with schema.readable_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            strangers = {p.name for p in self.folder.iterdir()} - _OWN_NAMES
+        if strangers and not schema.is_library(self.folder):
+            raise InputError(
+                f"{self.folder}: not a library and not empty (has {min(strangers)!r});"
+                " choose another --library"
+            )
+        self._lock = FileLock(self.folder / _LOCK)
+        try:
+            with schema.readable_errors(self.folder):
+                self._lock.acquire(timeout=0)
+                (self.folder / _PID).write_text(str(os.getpid()))
+        except Timeout as error:
+            with contextlib.suppress(OSError):
+                holder = (self.folder / _PID).read_text()[:20]
+                raise LibraryLockedError(
+                    f"{self.folder}: process {holder} is writing to this library; wait for it"
+                    " to end"
+                ) from error
+            raise LibraryLockedError(
+                f"{self.folder}: another process is writing to this library; wait for it to end"
+            ) from error
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def close(self) -> None:
+        """Release files and locks. Closing twice is harmless."""
+        self._content.close()
+        self._connection.close()  # last, so that SQLite folds its log into the catalogue
+        self._release()
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def run(self, space: Space) -> SqliteRun:
+        """Begin an indexing run that writes vectors into ``space``."""
+        if self._lock is None:
+            raise LibraryError(f"{self.folder}: opened for reading; open it for writing")
+        return SqliteRun(self._connection, self, space, self._ensure_space(space))
+
+    def _ensure_space(self, space: Space) -> int:
+        row = self._connection.execute(
+            "SELECT id, encoder, weights_digest, preprocessing, dim FROM spaces WHERE name = ?",
+            (space.name,),
+        ).fetchone()
+        if row is None:
+            values = (space.name, space.encoder, space.weights_digest, space.preprocessing)
+            cursor = self._connection.execute(
+                "INSERT INTO spaces (name, encoder, weights_digest, preprocessing, dim)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (*values, space.dim),
+            )
+            return int(cursor.lastrowid or 0)
+        stored = Space(*row[1:])
+        if stored != space:
+            raise LibraryError(
+                f"{self.folder}: its vectors were made by {stored.encoder}"
+                f" {stored.weights_digest[:12]} ({stored.preprocessing}), this version has"
+                f" {space.weights_digest[:12]} ({space.preprocessing}) and the two cannot be mixed;"
+                " index into a new library"
+            )
+        return int(row[0])
+
+    def append(self, name: str, columns: dict[str, Any], space: Space | None = None) -> None:
+        """Append rows to a series within the current transaction (files first, then the row)."""
+        segments = self._segments(name)
+        series = self._series(name, space)
+        for segment in series.append(segments, columns):
+            self._connection.execute(
+                "INSERT INTO segments VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET rows = excluded.rows, cells = excluded.cells",
+                (name, segment.number, segment.rows, segment.cells),
+            )
+
+    def delete(self) -> int:
+        """Forget files that are gone, and records without files; returns the files forgotten."""
+        db = self._connection
+        with schema.transaction(db):
+            forgotten = db.execute("DELETE FROM files WHERE state = 'gone'").rowcount
+            orphans = db.execute(
+                "SELECT key, id FROM records WHERE live_files = 0"
+                " AND NOT EXISTS (SELECT 1 FROM files WHERE record = records.key)"
+            ).fetchall()
+            if orphans:
+                self._bury(b"".join(row[1] for row in orphans))
+                keys = [(row[0],) for row in orphans]
+                for table in ("thumbnails", "logits"):
+                    db.executemany(f"DELETE FROM {table} WHERE record = ?", keys)
+                db.executemany("DELETE FROM records WHERE key = ?", keys)
+        return forgotten
+
+    def _bury(self, ids: bytes) -> None:
+        """Mark the rows of deleted records in every series."""
+        buried = np.frombuffer(ids, dtype=ID_DTYPE)
+        names = self._connection.execute("SELECT DISTINCT series FROM segments").fetchall()
+        for (name,) in names:
+            rows = np.flatnonzero(np.isin(self._read(name)[0], buried))
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO tombstones VALUES (?, ?)",
+                ((name, int(row)) for row in rows),
+            )
+
+    def trim(self) -> None:
+        """Cut off rows that were written and not committed."""
+        self._trim()
+
+    def _trim(self) -> None:
+        self._series(HISTOGRAMS).trim(self._segments(HISTOGRAMS))
+        for space in self.spaces():
+            name = vector_series(space)
+            self._series(name, space).trim(self._segments(name))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def spaces(self) -> list[Space]:
+        """The spaces of the library, its default first."""
+        rows = self._connection.execute(
+            "SELECT encoder, weights_digest, preprocessing, dim FROM spaces ORDER BY id"
+        )
+        return [Space(*row) for row in rows]
+
+    def vectors(self, space: Space) -> VectorTable:
+        """All committed vectors of a space, mapped from disk."""
+        with schema.snapshot(self._connection):
+            ids, parts, live = self._read(vector_series(space), space)
+        return VectorTable(ids, [part["f16"] for part in parts], live, space.dim)
+
+    def histograms(self) -> HistogramTable:
+        """All committed histograms, mapped from disk."""
+        with schema.snapshot(self._connection):
+            ids, parts, live = self._read(HISTOGRAMS)
+        return HistogramTable(
+            ids, [HistogramPart(p["bins"], p["counts"], p["ends"]) for p in parts], live
+        )
+
+    def _read(
+        self, name: str, space: Space | None = None
+    ) -> tuple[IdArray, list[dict[str, Any]], np.ndarray[Any, np.dtype[np.bool_]]]:
+        if space is None and name != HISTOGRAMS:
+            space = next(s for s in self.spaces() if vector_series(s) == name)
+        parts = self._series(name, space).read(self._segments(name))
+        ids = np.concatenate([np.empty(0, ID_DTYPE), *(part["ids"] for part in parts)])
+        live = np.ones(len(ids), dtype=bool)
+        dead = self._connection.execute("SELECT row FROM tombstones WHERE series = ?", (name,))
+        live[[row for (row,) in dead]] = False
+        hidden = self._connection.execute("SELECT id FROM records WHERE live_files = 0").fetchall()
+        if hidden:
+            gone = np.frombuffer(b"".join(row[0] for row in hidden), dtype=ID_DTYPE)
+            live &= ~np.isin(ids, gone)
+        return ids, parts, live
+
+    def _segments(self, name: str) -> list[Segment]:
+        rows = self._connection.execute(
+            "SELECT number, rows, cells FROM segments WHERE series = ? ORDER BY number", (name,)
+        )
+        return [Segment(*row) for row in rows]
+
+    def _series(self, name: str, space: Space | None = None) -> Series:
+        columns = HISTOGRAM_COLUMNS if space is None else vector_columns(space.dim)
+        return Series(self.folder / name, columns)
+
+    def get(self, ids: Sequence[UUID]) -> list[Record | None]:
+        """Records by id, in the order asked for; None where there is none."""
+        return [self._get(id_) for id_ in ids]
+
+    def _get(self, id_: UUID) -> Record | None:
+        row = self._connection.execute(
+            "SELECT key, content_hash, bytes, phash, width, height, format, taken_at, camera,"
+            " latitude, longitude FROM records WHERE id = ?",
+            (id_.bytes,),
+        ).fetchone()
+        if row is None:
+            return None
+        key, content_hash, size, signed_hash, *facts = row
+        return Record(
+            id_, content_hash, size, ImageFacts(*facts), signed_hash % 2**64, self._paths(key)
+        )
+
+    def _paths(self, key: int) -> tuple[str, ...]:
+        rows = self._connection.execute(
+            "SELECT path FROM files WHERE record = ? AND live ORDER BY path", (key,)
+        )
+        return tuple(os.fsdecode(path) for (path,) in rows)
+
+    def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
+        """Thumbnails as JPEG, in the order asked for; None where there is none."""
+        query = (
+            "SELECT jpeg FROM thumbnails JOIN records ON records.key = thumbnails.record"
+            " WHERE records.id = ?"
+        )
+        rows = (self._connection.execute(query, (id_.bytes,)).fetchone() for id_ in ids)
+        return [row[0] if row else None for row in rows]
+
+    def find_content(self, content_hash: bytes) -> UUID | None:
+        """The record with this content, or None. May be called from any thread."""
+        with self._content_guard:
+            row = self._content.execute(
+                "SELECT id FROM records WHERE content_hash = ?", (content_hash,)
+            ).fetchone()
+        return UUID(bytes=row[0]) if row else None
+
+    def find_path(self, path: str) -> tuple[UUID, bytes] | None:
+        """Record and content hash of a live file at this absolute path, if it did not change."""
+        row = self._connection.execute(
+            "SELECT records.id, content_hash, files.bytes, mtime_ns FROM files"
+            " JOIN records ON records.key = files.record WHERE path = ? AND live",
+            (os.fsencode(path),),
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            status = os.stat(path)
+        except OSError:
+            return None
+        if (status.st_size, status.st_mtime_ns) != (row[2], row[3]):
+            return None
+        return UUID(bytes=row[0]), row[1]
+
+    def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
+        """Every path ever seen, ordered by path."""
+        condition, values = ("WHERE state = ?", (state.value,)) if state else ("", ())
+        rows = self._connection.execute(
+            "SELECT path, state, reason, detail, files.bytes, mtime_ns, id FROM files"
+            f" LEFT JOIN records ON records.key = files.record {condition} ORDER BY path",
+            values,
+        )
+        for path, name, reason, detail, size, mtime, id_ in rows:
+            record = UUID(bytes=id_) if id_ else None
+            yield LedgerRow(os.fsdecode(path), State(name), reason, detail, size, mtime, record)
+
+    def count(self) -> int:
+        """Records that have at least one file now."""
+        row = self._connection.execute("SELECT count(*) FROM records WHERE live_files > 0")
+        return int(row.fetchone()[0])
+
+    def version(self) -> int:
+        """A number that changes whenever another connection has committed something."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def check(self) -> None:
+        """Raise LibraryCorruptError if SQLite finds the catalogue damaged (reads all of it)."""
+        (finding,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if finding != "ok":
+            raise LibraryCorruptError(
+                f"{self.folder / schema.CATALOG}: damaged ({finding}); restore it from a backup"
+                " or index into a new library"
+            )
+
+
+def vector_series(space: Space) -> str:
+    """The series, and folder, in which a space's vectors lie."""
+    return f"vectors/{space.name}"

@@ -1,0 +1,324 @@
+"""The vocabulary as types: file, record, space, histogram, hit. No behaviour beyond conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 4096
+"""Bins of a colour histogram, 16 a channel: 256 * (R // 16) + 16 * (G // 16) + B // 16."""
+
+LOGITS_KEPT = 10
+"""Class logits stored per record and space, the highest first."""
+
+FloatArray = NDArray[np.float32]
+DoubleArray = NDArray[np.float64]
+IdArray = NDArray[np.void]
+"""Record ids as raw 16-byte UUIDs, dtype ``V16``, shape (n,)."""
+
+ID_DTYPE = np.dtype("V16")
+
+
+class State(StrEnum):
+    """What became of a file when it was last seen."""
+
+    INDEXED = "indexed"
+    UNCHANGED = "unchanged"
+    MOVED = "moved"
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+    SKIPPED = "skipped"
+
+
+LIVE_STATES = (State.INDEXED, State.UNCHANGED, State.MOVED)
+"""States of files that lie where the library says."""
+
+
+class Reason(StrEnum):
+    """Why a file is in its state."""
+
+    # indexed
+    NEW = "new"
+    CHANGED = "changed"
+    DUPLICATE = "same content as another file"
+    BACK = "back again"
+    # unchanged
+    SAME_STAT = "same size and time"
+    SAME_CONTENT = "same content"
+    # moved
+    MOVED = "moved"
+    # gone
+    NOT_FOUND = "not found"
+    # unreadable
+    ZERO_BYTES = "zero bytes"
+    NOT_AN_IMAGE = "not an image"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    UNSUPPORTED = "unsupported"
+    TOO_MANY_PIXELS = "too many pixels"
+    TOO_MANY_BYTES = "too many bytes"
+    NO_PERMISSION = "no permission"
+    READ_ERROR = "read error"
+    # skipped
+    HIDDEN = "hidden"
+    OTHER_NAME = "not an image's name"
+    LINK_LOOP = "link to a folder already seen"
+    BROKEN_LINK = "broken link"
+    SPECIAL_FILE = "not a regular file"
+    LIBRARY = "a library's folder"
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file found on disk. ``path`` is absolute; undecodable bytes are kept as surrogates."""
+
+    path: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A path that the scan found and did not take as an image."""
+
+    path: str
+    state: State
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseHistogram:
+    """The occupied bins of one colour histogram.
+
+    ``bins`` uint16 (m,), ascending; ``counts`` uint16 (m,), pixels per bin, each at least 1.
+    """
+
+    bins: NDArray[np.uint16]
+    counts: NDArray[np.uint16]
+
+    def dense(self) -> DoubleArray:
+        """The histogram as float64 (4096,), summing to 1."""
+        full = np.zeros(BINS, dtype=np.float64)
+        full[self.bins] = self.counts
+        shares: DoubleArray = full / full.sum()
+        return shares
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What the file says about the picture. Sizes in pixels, as displayed (orientation applied)."""
+
+    width: int
+    height: int
+    format: str
+    taken_at: str | None = None
+    """EXIF capture time, ISO 8601 without time zone."""
+    camera: str | None = None
+    latitude: float | None = None
+    """Degrees, north positive, -90..90."""
+    longitude: float | None = None
+    """Degrees, east positive, -180..180."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLogits:
+    """The highest class logits of one image: ``classes`` uint16 (m,), ``logits`` float32 (m,)."""
+
+    classes: NDArray[np.uint16]
+    logits: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """All that one decode of one image gives.
+
+    ``vector`` float32 (dim,) of unit length; ``phash`` a 64-bit perceptual hash, unsigned;
+    ``thumbnail`` a JPEG whose longest side is at most 256 pixels.
+    """
+
+    facts: ImageFacts
+    histogram: SparseHistogram
+    phash: int
+    thumbnail: bytes
+    vector: FloatArray
+    logits: ClassLogits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one file gave: a content hash and features, or a content already known, or a refusal."""
+
+    entry: FileEntry
+    content_hash: bytes | None = None
+    features: Features | None = None
+    reason: Reason | None = None
+    """Set when the file is unreadable."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Where vectors may be compared with each other: encoder, weights, preprocessing, dimension."""
+
+    encoder: str
+    weights_digest: str
+    preprocessing: str
+    dim: int
+
+    @property
+    def name(self) -> str:
+        """The name under which the space is asked for and stored, e.g. ``efficientnet-lite0``."""
+        return self.encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One distinct image, by content. ``paths`` are all places where it lies now."""
+
+    id: UUID
+    content_hash: bytes
+    bytes: int
+    facts: ImageFacts
+    phash: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One line of the ledger. ``record`` is None where no image could be read."""
+
+    path: str
+    state: State
+    reason: str
+    detail: str
+    bytes: int | None
+    mtime_ns: int | None
+    record: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A way of comparing two images: its name, the range of its score and which end is alike."""
+
+    name: str
+    lowest: float
+    highest: float
+    higher_is_better: bool
+
+    def distance(self, score: DoubleArray) -> DoubleArray:
+        """Scores as distances: ascending means less alike, for every measure."""
+        return self.highest - score if self.higher_is_better else score
+
+
+COSINE = Measure("cosine", -1.0, 1.0, True)
+CORRELATION = Measure("correlation", -1.0, 1.0, True)
+CHI_SQUARE = Measure("chi-square", 0.0, float("inf"), False)
+INTERSECTION = Measure("intersection", 0.0, 1.0, True)
+BHATTACHARYYA = Measure("bhattacharyya", 0.0, 1.0, False)
+MIX = Measure("mix", -1.0, 1.0, True)
+
+COLOUR_MEASURES: Mapping[str, Measure] = {
+    m.name: m for m in (CORRELATION, CHI_SQUARE, INTERSECTION, BHATTACHARYYA)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryInput:
+    """One input as it was understood: where it came from and which record it is, if any."""
+
+    term: str
+    weight: float
+    path: str | None = None
+    record: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer. ``distance`` ascends with rank for every measure; ``score`` is the measure's own.
+
+    ``input_scores`` holds the score against each input, in their order; with one input, its score.
+    """
+
+    rank: int
+    id: UUID
+    paths: tuple[str, ...]
+    score: float
+    higher_is_better: bool
+    distance: float
+    input_scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits, best first, and what was compared to find them."""
+
+    inputs: tuple[QueryInput, ...]
+    method: str
+    measure: Measure
+    combine: str
+    space: str | None
+    searched: int
+    """Records that were compared (inputs left out are not counted)."""
+    exact: bool
+    hits: tuple[Hit, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values for JSON; an unbounded range end is None."""
+        highest = None if np.isinf(self.measure.highest) else self.measure.highest
+        query = {
+            "inputs": [_input_dict(item) for item in self.inputs],
+            "by": self.method,
+            **self.options,
+            "combine": self.combine,
+            "space": self.space,
+            "searched": self.searched,
+            "exact": self.exact,
+            "score": {
+                "kind": self.measure.name,
+                "range": [self.measure.lowest, highest],
+                "higher_is_better": self.measure.higher_is_better,
+            },
+        }
+        return {"query": query, "hits": [_hit_dict(hit) for hit in self.hits]}
+
+
+def _input_dict(item: QueryInput) -> dict[str, Any]:
+    record = str(item.record) if item.record else None
+    return {"term": item.term, "weight": item.weight, "path": item.path, "id": record}
+
+
+def _hit_dict(hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "id": str(hit.id),
+        "paths": list(hit.paths),
+        "score": hit.score,
+        "distance": hit.distance,
+        "input_scores": list(hit.input_scores),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture of a contact sheet: a JPEG and the lines under it."""
+
+    jpeg: bytes | None
+    """None where no picture could be had; an empty frame is drawn."""
+    caption: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A contact sheet: inputs beside hits."""
+
+    title: str
+    inputs: Sequence[Tile]
+    hits: Sequence[Tile]
