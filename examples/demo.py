@@ -23,10 +23,11 @@ SHEET = DEMO / "sheet.png"
 def main() -> int:
     """Run the demonstration; returns the exit status of the first command that fails."""
     try:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else shipped_photos()
+        own = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+        folder = own or shipped_photos()
         DEMO.mkdir(exist_ok=True)
         lookalike("index", folder)
-        inputs = two_inputs()
+        inputs = two_inputs() if own else [folder / "motorcycle_left.png", folder / "rocket.jpg"]
         lookalike("search", *inputs, "--sheet", SHEET)
     except subprocess.CalledProcessError as error:
         return int(error.returncode)

@@ -252,7 +252,7 @@ class Library:
             else:
                 term = parse_term(item.term)
                 picture = thumbnail(_cropped(self._decode(term.value), term.crop).image)
-            inputs.append(Tile(picture, [os.path.basename(item.path or item.term), item.term]))
+            inputs.append(Tile(picture, _input_caption(item)))
         pictures = self.thumbnails([hit.id for hit in result.hits])
         hits = [
             Tile(picture, hit_caption(hit, len(result.inputs)))
@@ -444,6 +444,13 @@ def _cropped(decoded: Decoded, crop: Crop | None) -> Decoded:
         max(box[1] + 1, min(image.height, round((top + height) * image.height))),
     )
     return replace(decoded, image=image.crop((*box, *end)))
+
+
+def _input_caption(item: QueryInput) -> list[str]:
+    name = os.path.basename(item.path or item.term)
+    folder = os.path.basename(os.path.dirname(item.path)) if item.path else ""
+    weight = "" if item.weight == 1 else f"weight {item.weight:g}"
+    return [name, folder, weight]
 
 
 def hit_caption(hit: Hit, inputs: int) -> list[str]:

