@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -113,15 +114,22 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = re.search(r"\d+", str(error))  # Pillow says the number of pixels
+        raise _too_many(int(found[0]) if found else 0, limits) from error
     except Exception as error:
         raise _refusal(error) from error
-    megapixels = opened.width * opened.height / 1e6
-    if megapixels > limits.megapixels:
-        raise ImageError(
-            Reason.TOO_MANY_PIXELS,
-            f"{megapixels:.0f} MP exceeds {limits.megapixels:g} MP; raise --max-megapixels",
-        )
+    pixels = opened.width * opened.height
+    if pixels > limits.megapixels * 1e6:
+        raise _too_many(pixels, limits)
     return opened
+
+
+def _too_many(pixels: int, limits: Limits) -> ImageError:
+    return ImageError(
+        Reason.TOO_MANY_PIXELS,
+        f"{pixels / 1e6:.0f} MP exceeds {limits.megapixels:g} MP; raise --max-megapixels",
+    )
 
 
 def _lift_pillow_limit(megapixels: float) -> None:
@@ -148,8 +156,6 @@ def _refusal(error: Exception) -> ImageError:
     if isinstance(error, ImageError):
         return error
     detail = " ".join(str(error).split())[:200] or type(error).__name__
-    if isinstance(error, Image.DecompressionBombError):
-        return ImageError(Reason.TOO_MANY_PIXELS, detail)
     if isinstance(error, EOFError) or any(word in detail.lower() for word in _TRUNCATION_WORDS):
         return ImageError(Reason.TRUNCATED, detail)
     return ImageError(Reason.CORRUPT, detail)
@@ -190,8 +196,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """
     pixels = np.asarray(image).astype(np.float64)
     if image.mode == "F":
-        pixels = np.nan_to_num(pixels)
-        low, high = float(pixels.min()), float(pixels.max())
+        finite = np.isfinite(pixels)
+        low, high = (
+            float(pixels.min(initial=np.inf, where=finite)),
+            float(pixels.max(initial=-np.inf, where=finite)),
+        )
+        low, high = (low, high) if finite.any() else (0.0, 0.0)
+        pixels = np.where(finite, pixels, low)
         if low < 0.0 or high > 1.0:
             pixels = (pixels - low) / max(high - low, 1e-12)
         pixels = pixels * 255.0

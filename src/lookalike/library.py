@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -144,10 +143,9 @@ class Library:
             try:
                 return index(store, self._default_encoder(store), expanded, options, progress)
             finally:
-                empty = fresh and not store.count() and next(store.ledger(), None) is None
+                if fresh and next(store.ledger(), None) is None:
+                    store.discard()
                 store.close()
-                if empty:
-                    shutil.rmtree(self.folder, ignore_errors=True)
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen with its state and reason, ordered by path."""

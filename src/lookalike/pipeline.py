@@ -96,9 +96,9 @@ def index(
     # 1. What lies there?
     found = scan(roots, hidden=options.hidden, is_library=is_library)
     images = run.note(_first_images(found, options.limit))
-    for root in roots:
+    for root in roots if options.limit is None and not options.allow_empty else ():
         known = run.known_under(root)
-        if known and not run.seen_under(root) and not options.allow_empty:
+        if known and not run.seen_under(root):
             raise NothingDoneError(
                 f"{root}: no images, but the library knows {known} there; is a drive not mounted?"
                 " If they are really gone, add --allow-empty"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from lookalike.errors import InputError
 from lookalike.types import FileEntry, PassedOver, Reason, State
@@ -47,17 +47,22 @@ def scan(
     was already entered is not entered again. Folders for which ``is_library`` holds are passed
     over. A folder that cannot be listed is yielded as unreadable and the walk goes on.
     """
-    walk = _Walk(hidden, is_library or (lambda _folder: False))
+    roots = list(roots)
+    named = {root for root in roots if not os.path.isdir(root)}
+    walk = _Walk(hidden, is_library or (lambda _folder: False), named)
     for root in roots:
-        if os.path.isdir(root):
+        if root not in named:
             yield from walk.folder(root)
         else:
             yield from walk.file(root, os.path.basename(root), named=True)
 
 
 class _Walk:
-    def __init__(self, hidden: bool, is_library: Callable[[str], bool]) -> None:
+    def __init__(
+        self, hidden: bool, is_library: Callable[[str], bool], named: Collection[str]
+    ) -> None:
         self._hidden = hidden
+        self._named = named
         self._is_library = is_library
         self._entered: set[tuple[int, int]] = set()
 
@@ -67,16 +72,17 @@ class _Walk:
             folder = pending.pop()
             refusal = self._refusal(folder)
             if refusal:
-                yield refusal
+                if folder != top or refusal.reason != Reason.LINK_LOOP:  # a root within a root
+                    yield refusal
                 continue
-            try:
-                with os.scandir(folder) as listing:
-                    entries = sorted(listing, key=lambda entry: os.fsencode(entry.name))
-            except OSError as error:
-                yield _unlistable(folder, error)
+            entries = _listing(folder)
+            if isinstance(entries, PassedOver):
+                yield entries
                 continue
             folders = []
             for entry in entries:
+                if entry.path in self._named:
+                    continue
                 if entry.name.startswith(".") and not self._hidden:
                     yield PassedOver(entry.path, State.SKIPPED, Reason.HIDDEN)
                 elif _is_folder(entry):
@@ -119,6 +125,14 @@ class _Walk:
             yield PassedOver(path, State.SKIPPED, Reason.SPECIAL_FILE)
             return
         yield FileEntry(path, status.st_size, status.st_mtime_ns)
+
+
+def _listing(folder: str) -> list[os.DirEntry[str]] | PassedOver:
+    try:
+        with os.scandir(folder) as listing:
+            return sorted(listing, key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        return _unlistable(folder, error)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

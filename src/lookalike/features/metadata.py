@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -67,6 +66,6 @@ def _degrees(parts: Any, side: Any, negative: str, most: float) -> float | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     value = degrees + minutes / 60 + seconds / 3600
-    if not math.isfinite(value) or value > most:
+    if min(degrees, minutes, seconds) < 0 or not value <= most:  # also if it is no number
         return None
     return -value if _text(side).upper().startswith(negative) else value

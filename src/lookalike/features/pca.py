@@ -78,7 +78,7 @@ class PcaModel:
     @classmethod
     def load(cls, path: Path) -> PcaModel:
         """Read what ``save`` wrote; nothing is unpickled."""
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return cls(str(arrays.pop("method")), arrays.pop("variance_ratio"), arrays)
 
@@ -93,7 +93,11 @@ def fit(method: str, chunks: Chunks, rows: int, dims: int) -> PcaModel:
             f"dims {dims}: {rows} vectors have at most {most} components by {method} PCA;"
             " ask for fewer or index more images"
         )
-    return _FITS[method](chunks, dims)
+    own = next(iter(chunks())).shape[1]
+    if method != "kernel" and dims > own:
+        raise InputError(f"dims {dims}: the vectors have {own}; ask for at most that")
+    with np.errstate(invalid="ignore", divide="ignore"):  # equal vectors have no variance
+        return _FITS[method](chunks, dims)
 
 
 def _fit_linear(chunks: Chunks, dims: int) -> PcaModel:
@@ -116,8 +120,6 @@ def _fit_linear(chunks: Chunks, dims: int) -> PcaModel:
     offset = total / count
     covariance = (products - count * np.outer(offset, offset)) / max(1, count - 1)
     values, vectors = np.linalg.eigh(covariance)
-    if dims > len(values):
-        raise InputError(f"dims {dims}: the vectors have {len(values)}; ask for at most that")
     variance = np.clip(values[::-1], 0.0, None)
     components = _signed(vectors[:, ::-1].T[:dims])
     mean = (shift.astype(np.float32) + offset).astype(np.float32)
@@ -140,7 +142,7 @@ def _fit_incremental(chunks: Chunks, dims: int) -> PcaModel:
         "mean": model.mean_.astype(np.float32),
         "components": _signed(model.components_).astype(np.float32),
     }
-    return PcaModel("incremental", np.asarray(model.explained_variance_ratio_), arrays)
+    return PcaModel("incremental", np.nan_to_num(model.explained_variance_ratio_), arrays)
 
 
 def _fit_kernel(chunks: Chunks, dims: int) -> PcaModel:
@@ -150,16 +152,18 @@ def _fit_kernel(chunks: Chunks, dims: int) -> PcaModel:
     kernel = _rbf(sample, sample, gamma)
     model = decomposition.KernelPCA(n_components=dims, kernel="precomputed", eigen_solver="dense")
     model.fit(kernel)
-    values = np.clip(model.eigenvalues_, 1e-12, None)
+    values = np.clip(model.eigenvalues_, 0.0, None)
     total = float(np.trace(kernel) - kernel.sum() / len(kernel))
+    none = values <= max(total, 1e-12) * 1e-9  # such a component is only rounding
+    scales = np.where(none, 0.0, 1.0 / np.sqrt(np.where(none, 1.0, values)))
     arrays = {
         "landmarks": sample.astype(np.float32),
-        "weights": (model.eigenvectors_ / np.sqrt(values)).astype(np.float32),
+        "weights": (model.eigenvectors_ * scales).astype(np.float32),
         "row_means": kernel.mean(axis=0),
         "mean": np.array(kernel.mean()),
         "gamma": np.array(gamma),
     }
-    return PcaModel("kernel", values / total, arrays)
+    return PcaModel("kernel", values / max(total, 1e-12), arrays)
 
 
 _FITS = {"linear": _fit_linear, "incremental": _fit_incremental, "kernel": _fit_kernel}

@@ -29,6 +29,6 @@ def phash(image: Image.Image) -> int:
     """The hash of an RGB picture, an unsigned 64-bit number; the lowest frequency is bit 63."""
     gray = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     brightness = np.asarray(gray, dtype=np.float64)
-    lowest = (_BASIS @ brightness @ _BASIS.T).ravel()
+    lowest = (_BASIS @ brightness @ _BASIS.T).ravel().round(6)  # rounding is no detail
     bits = lowest > np.median(lowest[1:])  # the first is the mean brightness
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

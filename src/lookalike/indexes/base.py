@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,6 +66,30 @@ def choose(
     order = np.lexsort((_rank(ids[rows[within]]), distances[within]))[:k]
     chosen = rows[within[order]]
     return Neighbours(chosen, scores[chosen])
+
+
+def rerank(
+    rough: DoubleArray,
+    margin: float,
+    exact: Callable[[NDArray[np.int64]], DoubleArray],
+    measure: Measure,
+    ids: IdArray,
+    k: int,
+    allowed: Mask | None = None,
+) -> Neighbours:
+    """As ``choose``, where ``rough`` scores may be off by ``margin`` and ``exact`` scores rows.
+
+    Only rows that could be among the k best are scored exactly.
+    """
+    rows = np.arange(len(rough)) if allowed is None else np.flatnonzero(allowed)
+    k = min(k, len(rows))
+    if k <= 0:
+        return Neighbours(np.empty(0, dtype=np.int64), np.empty(0))
+    distances = measure.distance(rough[rows])
+    worst = np.partition(distances, k - 1)[k - 1]
+    candidates = rows[distances <= worst + 2.0 * margin]
+    best = choose(exact(candidates), measure, ids[candidates], k)
+    return Neighbours(candidates[best.rows], best.scores)
 
 
 def _rank(ids: IdArray) -> NDArray[np.int64]:

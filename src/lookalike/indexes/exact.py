@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.indexes.base import Mask, Neighbours, ScanIndex, choose
+from lookalike.indexes.base import Mask, Neighbours, ScanIndex, rerank
 from lookalike.types import COSINE, DoubleArray, FloatArray, IdArray
 
 _CHUNK = 256
@@ -16,9 +16,12 @@ _CHUNK = 256
 _SCALE = np.float32(2.0**112)
 """What ``_widened`` leaves out: the difference of the exponents' offsets, 127 - 15."""
 
-_MARGIN = 1e-4
-"""More than the rounding of a float32 dot product of unit vectors; rows this close to the k-th are
-scored again in float64, so that equal vectors get equal scores wherever they lie."""
+MARGIN = 1e-3
+"""More than a float32 product with a row of halves can be off: rounding to halves changes a unit
+row's length by up to 3e-4 (few dimensions) or 1e-4 (many)."""
+
+_EXACT_ROWS = 2_048
+"""Rows scored in float64 at a time."""
 
 
 class ExactIndex(ScanIndex):
@@ -32,9 +35,9 @@ class ExactIndex(ScanIndex):
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
 
     def scores(self, query: DoubleArray) -> DoubleArray:
-        """Cosines of one query, of any length greater than zero, with all rows, float64 (n,).
+        """Cosines of one query with all rows, float64 (n,), off by at most MARGIN.
 
-        A query of zeros is alike to nothing: all scores are 0.
+        The query may have any length. A query of zeros is alike to nothing: all scores are 0.
         """
         target = _unit(query).astype(np.float32)
         out = np.empty(len(self.ids))
@@ -46,27 +49,35 @@ class ExactIndex(ScanIndex):
         return np.clip(out, -1.0, 1.0)
 
     def nearest(self, query: DoubleArray, k: int, allowed: Mask | None = None) -> Neighbours:
-        """The k nearest, scored in float64; ties by id."""
-        scores = self.scores(query)
-        rows = np.arange(len(scores)) if allowed is None else np.flatnonzero(allowed)
-        if not len(rows) or k <= 0:
-            return Neighbours(np.empty(0, dtype=np.int64), np.empty(0))
-        k = min(k, len(rows))
-        threshold = -np.partition(-scores[rows], k - 1)[k - 1] - _MARGIN
-        candidates = rows[scores[rows] >= threshold]
-        best = choose(self.score_rows(query, candidates), COSINE, self.ids[candidates], k)
-        return Neighbours(candidates[best.rows], best.scores)
+        """The k nearest: a rough scan, then those that may be among them scored in float64.
+
+        Equal vectors get equal scores, wherever they lie; ties by id.
+        """
+        rough = self.scores(query)
+        return rerank(
+            rough, MARGIN, lambda rows: self.score_rows(query, rows), COSINE, self.ids, k, allowed
+        )
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
-        """Cosines with the given rows only, in float64 (m,)."""
+        """Cosines with the given rows only, float64 (m,)."""
         target = _unit(query)
         out = np.empty(len(rows))
-        numbers = np.searchsorted(self._starts, rows, side="right") - 1
-        for position, (number, row) in enumerate(zip(numbers, rows, strict=True)):
-            vector = self._parts[number][row - self._starts[number]].astype(np.float64)
-            length = np.sqrt(np.sum(vector * vector)) or 1.0
-            out[position] = np.sum(vector * target) / length
+        for start in range(0, len(rows), _EXACT_ROWS):
+            chosen = rows[start : start + _EXACT_ROWS]
+            vectors = self._take(chosen)
+            # einsum sums each row by itself, so that its score does not depend on its neighbours
+            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+            products = np.einsum("ij,j->i", vectors, target)
+            out[start : start + len(chosen)] = products / np.where(lengths > 0, lengths, 1.0)
         return np.clip(out, -1.0, 1.0)
+
+    def _take(self, rows: NDArray[np.int64]) -> DoubleArray:
+        numbers = np.searchsorted(self._starts, rows, side="right") - 1
+        out = np.empty((len(rows), self._parts[0].shape[1] if self._parts else 0))
+        for number in np.unique(numbers):
+            of_part = numbers == number
+            out[of_part] = self._parts[number][rows[of_part] - self._starts[number]]
+        return out
 
 
 def _dot(rows: NDArray[np.floating], target: FloatArray) -> FloatArray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,12 @@ FITTED_DIMS = 256
 REFIT_GROWTH = 1.2
 """A model is fitted anew when the table has grown by this factor; until then new rows are
 projected by the old one."""
+
+_VERSION = "v1"
+"""Format version of the files, the first part of their names."""
+
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+"""What reading a missing or damaged file raises; it is then made anew."""
 
 _CHUNK = 8_192
 
@@ -64,26 +71,28 @@ class PcaCache:
     def _model(self, method: str, dims: int) -> tuple[PcaModel, str]:
         """The model and a name for what it was fitted on."""
         ids = self._table.ids
-        for path in sorted(self._folder.glob(f"{method}-*.model.npz"), reverse=True):
-            _, rows, components, digest, *_rest = path.name.replace(".", "-").split("-")
+        for path in self._folder.glob(f"{_VERSION}-{method}-*.model.npz"):
+            rows, components, digest = path.name.split(".")[0].split("-")[2:]
             fitted_rows = int(rows)
             usable = fitted_rows <= len(ids) <= fitted_rows * REFIT_GROWTH
             if usable and int(components) >= dims and digest == _digest(ids[:fitted_rows]):
-                return PcaModel.load(path), f"{fitted_rows}-{components}-{digest}"
+                with contextlib.suppress(*_DAMAGED):
+                    return PcaModel.load(path), f"{rows}-{components}-{digest}"
         model = fit_table(self._table, method, dims)
         name = f"{len(ids)}-{model.dims}-{_digest(ids)}"
-        self._keep(f"{method}-{name}.model.npz", f"{method}-*", model.save)
+        self._keep(f"{_VERSION}-{method}-{name}.model.npz", f"*-{method}-*", model.save)
         return model, name
 
     def _reduced(self, model: PcaModel, fitted: str, dims: int) -> NDArray[np.float16]:
         """The table reduced, float16 (n, dims)."""
         ids = self._table.ids
-        stem = f"{model.method}-{fitted}.{dims}"
+        stem = f"{_VERSION}-{model.method}-{fitted}.{dims}"
         name = f"{stem}.{len(ids)}-{_digest(ids)}.npy"
         path = self._folder / name
-        if path.is_file():
+        with contextlib.suppress(*_DAMAGED):
             stored: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
-            return stored
+            if stored.shape == (len(ids), dims) and stored.dtype == np.float16:
+                return stored
         parts = [
             model.transform(chunk, dims).astype(np.float16)
             for chunk in chunks(self._table, live_only=False)
@@ -93,17 +102,17 @@ class PcaCache:
         return reduced
 
     def _keep(self, name: str, older: str, write: Callable[[Path], None]) -> None:
-        """Write a file under another name, then rename it; remove what it replaces."""
+        """Write a file under another name, sync and rename it; remove what it replaces."""
+        temporary = self._folder / f".{name}.{os.getpid()}.tmp"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".tmp")
-            os.close(handle)
             try:
-                write(Path(temporary))
+                write(temporary)
+                with open(temporary, "rb") as written:
+                    os.fsync(written.fileno())
                 os.replace(temporary, self._folder / name)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            finally:
+                temporary.unlink(missing_ok=True)
             for path in self._folder.glob(older):
                 if path.name != name:
                     path.unlink(missing_ok=True)

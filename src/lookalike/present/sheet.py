@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from lookalike.present.table import printable
 from lookalike.types import Sheet, Tile
 
 CELL = 200
@@ -79,7 +80,7 @@ def _place(page: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, x: int, y: i
 
 def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
     """The text, its middle left out if it is wider than ``width`` pixels."""
-    text = text.encode("utf-8", "backslashreplace").decode().replace("\n", " ")
+    text = printable(text)
     if font.getlength(text) <= width:
         return text
     low, high = 1, len(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.indexes import ColourIndex, ExactIndex, Neighbours
-from lookalike.indexes.base import Mask, choose
+from lookalike.indexes.base import Mask, rerank
+from lookalike.indexes.exact import MARGIN
 from lookalike.stores import HistogramTable
 from lookalike.types import (
     COLOUR_MEASURES,
@@ -110,6 +112,8 @@ class Comparison(Protocol):
 
     measure: Measure
     ids: IdArray
+    margin: float
+    """How far ``scores`` may be off; ``nearest`` and ``score_rows`` are exact."""
 
     def scores(self, point: Point) -> DoubleArray:
         """Scores of a point against all rows, float64 (n,)."""
@@ -125,6 +129,7 @@ class ByVector:
     """Cosine of vectors; ``reduce`` turns an input's vector into the index's space (PCA)."""
 
     measure = COSINE
+    margin = MARGIN
 
     def __init__(
         self, index: ExactIndex, reduce: Callable[[DoubleArray], DoubleArray] | None = None
@@ -149,6 +154,8 @@ class ByVector:
 class ByColour:
     """A histogram metric."""
 
+    margin = 0.0
+
     def __init__(self, table: HistogramTable, metric: str) -> None:
         self._index = ColourIndex(table, metric)
         self.measure = self._index.measure
@@ -168,6 +175,7 @@ class ByMix:
     """(1 - weight) * cosine + weight * likeness of colour, the latter brought to at most 1."""
 
     measure = MIX
+    margin = MARGIN
 
     def __init__(self, meaning: ByVector, colour: ByColour, colour_weight: float) -> None:
         self.ids = meaning.ids
@@ -179,7 +187,13 @@ class ByMix:
         return self._mixed(self._meaning.scores(point), colour)
 
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
-        return choose(self.scores(point), MIX, self.ids, k, allowed)
+        colour = self._colour.scores(point)[self._rows]
+
+        def exact(rows: NDArray[np.int64]) -> DoubleArray:
+            return self._mixed(self._meaning.score_rows(point, rows), colour[rows])
+
+        rough = self._mixed(self._meaning.scores(point), colour)
+        return rerank(rough, MARGIN, exact, MIX, self.ids, k, allowed)
 
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
         colour = self._colour.score_rows(point, self._rows[rows])
@@ -226,8 +240,7 @@ def rank(
     if combine == "mean" or len(points) == 1:
         found = comparison.nearest(mean_point(points), k, allowed)
     else:
-        worst = _least_alike(comparison, points)
-        found = choose(worst, comparison.measure, comparison.ids, k, allowed)
+        found = _least_alike(comparison, points, k, allowed)
     if len(points) == 1 and points[0].weight > 0:
         each = found.scores[None, :]
     else:
@@ -235,9 +248,13 @@ def rank(
     return Ranked(comparison.ids[found.rows], found.scores, each)
 
 
-def _least_alike(comparison: Comparison, points: Sequence[Point]) -> DoubleArray:
+def _least_alike(
+    comparison: Comparison, points: Sequence[Point], k: int, allowed: Mask
+) -> Neighbours:
     pick = np.minimum if comparison.measure.higher_is_better else np.maximum
-    worst = comparison.scores(points[0])
-    for point in points[1:]:
-        worst = pick(worst, comparison.scores(point))
-    return worst
+
+    def exact(rows: NDArray[np.int64]) -> DoubleArray:
+        return functools.reduce(pick, (comparison.score_rows(point, rows) for point in points))
+
+    rough = functools.reduce(pick, (comparison.scores(point) for point in points))
+    return rerank(rough, comparison.margin, exact, comparison.measure, comparison.ids, k, allowed)

@@ -16,7 +16,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
@@ -48,8 +48,8 @@ def parse_term(text: str, exists: Callable[[str], bool] = os.path.exists) -> Ter
     match = _PREFIXED.fullmatch(text)
     assert match is not None  # the pattern matches any text
     weight = float(match["weight"] or 1) * (-1 if match["sign"] == "-" else 1)
-    if weight == 0:
-        raise InputError(f"{text}: a weight of 0 has no effect; leave the term out")
+    if not 0 < abs(weight) < 1e6:
+        raise InputError(f"{text}: a weight must lie between 0 and a million, both not included")
     rest = match["rest"]
     if exists(rest):
         return Term(text, "file", rest, weight)
@@ -79,7 +79,8 @@ def parse_expression(expression: str) -> list[Term]:
         if word in ("+", "-") and not sign:
             sign = word
             continue
-        terms.append(parse_term(f"-{word}" if sign == "-" else word))
+        term = parse_term(word)
+        terms.append(replace(term, weight=-term.weight, text=f"-{word}") if sign == "-" else term)
         sign = ""
     if sign or not terms:
         raise InputError(f"{expression!r}: a term is missing; give a file or a record id")
@@ -88,7 +89,7 @@ def parse_expression(expression: str) -> list[Term]:
 
 def _split_crop(text: str, rest: str, exists: Callable[[str], bool]) -> tuple[str, Crop | None]:
     match = _CROPPED.fullmatch(rest)
-    if match is None or exists(rest):
+    if match is None or exists(rest.removeprefix("file:")):
         return rest, None
     try:
         left, top, width, height = (float(part) for part in match["crop"].split(","))

@@ -86,9 +86,10 @@ class SqliteRun:
         self._series = series
         self._space = space
         self._space_key = space_key
-        for table in ("seen", "settled"):
+        for table in ("seen", "settled", "closed"):
             self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
         self._db.execute(_SEEN)
+        self._db.execute("CREATE TEMP TABLE closed (prefix BLOB, after BLOB)")
         row = self._db.execute("INSERT INTO runs (started) VALUES (?) RETURNING id", (_now(),))
         self._id = int(row.fetchone()[0])
         # A run that was killed is continued: what it entered counts as entered by this one.
@@ -136,8 +137,8 @@ class SqliteRun:
             self._db.execute(
                 "UPDATE files SET state = 'unchanged', reason = ?, detail = '', run = ?"
                 " WHERE key IN (SELECT file FROM settled WHERE live)"
-                " AND state <> 'unchanged' AND run < ?",
-                (Reason.SAME_STAT, self._id, self._continues),
+                " AND (state <> 'unchanged' OR reason <> ?) AND run < ?",
+                (Reason.SAME_STAT, self._id, Reason.SAME_STAT, self._continues),
             )
             passed = self._db.execute(
                 "SELECT path, state, reason, detail FROM seen WHERE state IS NOT NULL"
@@ -305,24 +306,27 @@ class SqliteRun:
         """End the run. If the scan was complete, files under ``roots`` not seen become gone."""
         with transaction(self._db):
             if complete:
+                self._note_closed_folders()
                 for root in roots:
                     self._mark_gone(root)
             self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), self._id))
 
     def _mark_gone(self, root: str) -> None:
         condition, values = _under(root, "path")
-        unlisted = self._db.execute(
-            f"SELECT path FROM seen WHERE state = 'unreadable' AND bytes IS NULL AND {condition}",
-            values,
-        ).fetchall()
-        for (folder,) in unlisted:  # nothing is known of what lies in a folder that did not open
-            inner, more = _under(os.fsdecode(folder), "path", "NOT")
-            condition, values = f"{condition} AND {inner}", values + more
         self._db.execute(
             "UPDATE files SET state = 'gone', reason = ?, detail = '', run = ? WHERE"
-            f" {condition} AND state <> 'gone' AND path NOT IN (SELECT path FROM seen)",
+            f" {condition} AND state <> 'gone' AND path NOT IN (SELECT path FROM seen)"
+            " AND NOT EXISTS (SELECT 1 FROM closed WHERE path > prefix AND path < after)",
             (Reason.NOT_FOUND, self._id, *values),
         )
+
+    def _note_closed_folders(self) -> None:
+        """Of what lies in a folder that could not be listed, nothing is known."""
+        rows = self._db.execute(
+            "SELECT path FROM seen WHERE state = 'unreadable' AND reason IN (?, ?)",
+            (Reason.NO_PERMISSION, Reason.READ_ERROR),
+        ).fetchall()
+        self._db.executemany("INSERT INTO closed VALUES (?, ?)", (_inside(row[0]) for row in rows))
 
     def counts(self) -> dict[tuple[State, Reason], int]:
         """Files by state and reason, of those this run saw or missed."""
@@ -341,13 +345,17 @@ def _seen_row(item: FileEntry | PassedOver) -> tuple[Any, ...]:
     return (path, None, None, item.state, item.reason, item.detail)
 
 
-def _under(root: str, column: str, negation: str = "") -> tuple[str, tuple[bytes, ...]]:
+def _under(root: str, column: str) -> tuple[str, tuple[bytes, ...]]:
     """A condition for paths at or under ``root``, and its values."""
     path = os.fsencode(root)
+    return f"({column} = ? OR {column} > ? AND {column} < ?)", (path, *_inside(path))
+
+
+def _inside(path: bytes) -> tuple[bytes, bytes]:
+    """Bounds, both excluded, between which all paths inside a folder lie."""
     separator = os.fsencode(os.sep)
     prefix = path.rstrip(separator) + separator
-    after = prefix[:-1] + bytes([separator[0] + 1])  # the first path behind all with the prefix
-    return f"{negation} ({column} = ? OR {column} > ? AND {column} < ?)", (path, prefix, after)
+    return prefix, prefix[:-1] + bytes([separator[0] + 1])
 
 
 def display_path(path: bytes) -> str:

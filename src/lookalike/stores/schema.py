@@ -40,15 +40,8 @@ def connect_reader(folder: Path, *, shared: bool = False) -> sqlite3.Connection:
         raise LibraryMissingError(
             f"{folder}: no library here; make one with: lookalike index PATH --library {folder}"
         )
-    # A folder that cannot be written to has no room for the write-ahead log's shared memory.
-    mode = "mode=ro" if os.access(folder, os.W_OK) else "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=not shared,
-        timeout=10.0,
-    )
+    with readable_errors(folder):
+        connection = _open_reading(path, shared)
     with closing_on_error(connection), readable_errors(folder):
         version = _check_identity(connection, path)
         if version < len(MIGRATIONS):
@@ -56,6 +49,30 @@ def connect_reader(folder: Path, *, shared: bool = False) -> sqlite3.Connection:
                 f"{path}: its creation was interrupted; index into it again to complete it"
             )
     return connection
+
+
+def _open_reading(path: Path, shared: bool) -> sqlite3.Connection:
+    def connect(mode: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?{mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=not shared,
+            timeout=10.0,
+        )
+        with closing_on_error(connection):
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return connection
+
+    try:
+        return connect("mode=ro")
+    except sqlite3.OperationalError:
+        # A folder that cannot be written to may have no room for the log's shared memory; without
+        # a log there is nothing to share.
+        log = path.with_name(path.name + "-wal")
+        if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
+            raise
+        return connect("mode=ro&immutable=1")
 
 
 def connect_writer(folder: Path) -> sqlite3.Connection:

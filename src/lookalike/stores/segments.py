@@ -97,16 +97,10 @@ class Series:
                 self._check_header(path, column, file.read(HEADER.size))
             size = path.stat().st_size
         except FileNotFoundError as error:
-            raise LibraryCorruptError(
-                f"{path}: missing, {length} rows are expected; restore it from a backup or"
-                " index into a new library"
-            ) from error
+            raise _short(path, HEADER.size + length * column.stride) from error
         expected = HEADER.size + length * column.stride
         if size < expected:
-            raise LibraryCorruptError(
-                f"{path}: {size} bytes, {expected} are expected; restore it from a backup or"
-                " index into a new library"
-            )
+            raise _short(path, expected)
         shape = (length, column.width) if column.width > 1 else (length,)
         return np.memmap(path, column.dtype, "r", offset=HEADER.size, shape=shape)
 
@@ -118,8 +112,12 @@ class Series:
             )
 
     def trim(self, segments: Sequence[Segment]) -> None:
-        """Cut off what was never committed. Only the one writer may call this."""
+        """Cut off what was never committed. Only the one writer may call this.
+
+        Raises LibraryCorruptError if committed rows are missing.
+        """
         committed = {segment.number: segment for segment in segments}
+        self.read(segments)
         if not self._folder.is_dir():
             return
         for path in self._folder.iterdir():
@@ -146,7 +144,7 @@ class Series:
         last = segments[-1] if segments else Segment(1, 0, 0)
         if last.rows >= SEGMENT_ROWS:
             last = Segment(last.number + 1, 0, 0)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(self._folder)
         for column in self._columns:
             values = np.ascontiguousarray(row_values[column.suffix], dtype=column.dtype)
             if column.suffix == "ends":
@@ -162,7 +160,9 @@ class Series:
     def _write(self, segment: Segment, column: Column, values: NDArray[Any]) -> None:
         path = self._path(segment.number, column)
         start = HEADER.size + segment.length(column) * column.stride
-        created = not path.exists()
+        created = not path.exists() and start == HEADER.size
+        if not created and (not path.exists() or path.stat().st_size < start):
+            raise _short(path, start)
         with open(path, "xb" if created else "r+b", buffering=0) as file:
             if created:
                 _write_all(
@@ -178,10 +178,26 @@ class Series:
         return self._folder / f"{number:06d}.{column.suffix}"
 
 
+def _short(path: Path, expected: int) -> LibraryCorruptError:
+    size = f"{path.stat().st_size} bytes" if path.exists() else "missing"
+    return LibraryCorruptError(
+        f"{path}: {size}, {expected} bytes are expected; restore it from a backup or index into a"
+        " new library"
+    )
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and what leads to it, each name durable before the next."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -53,6 +53,7 @@ class SqliteStore:
     def __init__(self, folder: str | Path, *, write: bool = False) -> None:
         self.folder = Path(os.path.abspath(folder))
         self._lock: FileLock | None = None
+        self._made_folder = False
         self._content_guard = threading.Lock()
         if write:
             self._acquire()
@@ -70,6 +71,7 @@ class SqliteStore:
 
     def _acquire(self) -> None:
         with schema.readable_errors(self.folder):
+            self._made_folder = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             strangers = {p.name for p in self.folder.iterdir()} - _OWN_NAMES
         if strangers and not schema.is_library(self.folder):
@@ -77,21 +79,32 @@ class SqliteStore:
                 f"{self.folder}: not a library and not empty (has {min(strangers)!r});"
                 " choose another --library"
             )
-        self._lock = FileLock(self.folder / _LOCK)
-        try:
-            with schema.readable_errors(self.folder):
-                self._lock.acquire(timeout=0)
-                (self.folder / _PID).write_text(str(os.getpid()))
-        except Timeout as error:
-            with contextlib.suppress(OSError):
-                holder = (self.folder / _PID).read_text()[:20]
+        lock = FileLock(self.folder / _LOCK)
+        with schema.readable_errors(self.folder):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout as error:
                 raise LibraryLockedError(
-                    f"{self.folder}: process {holder} is writing to this library; wait for it"
-                    " to end"
+                    f"{self.folder}: {self._writer()} is writing to this library; wait for it to"
+                    " end"
                 ) from error
-            raise LibraryLockedError(
-                f"{self.folder}: another process is writing to this library; wait for it to end"
-            ) from error
+            self._lock = lock
+            (self.folder / _PID).write_text(str(os.getpid()))
+
+    def _writer(self) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            return f"process {int((self.folder / _PID).read_text())}"
+        return "another process"
+
+    def discard(self) -> None:
+        """Close, and remove a catalogue that was made for nothing. Touches no other file."""
+        self.close()
+        names = [schema.CATALOG, f"{schema.CATALOG}-wal", f"{schema.CATALOG}-shm", _PID, _LOCK]
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+        if self._made_folder:
+            with contextlib.suppress(OSError):  # somebody put something else there
+                self.folder.rmdir()
 
     def _release(self) -> None:
         if self._lock is not None:

@@ -1,10 +1,5 @@
 -- The catalogue: records, the files they lie in, thumbnails, spaces, segments, tombstones, runs.
 
-CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) WITHOUT ROWID;
-
 CREATE TABLE runs (
     id       INTEGER PRIMARY KEY,
     started  TEXT NOT NULL,
@@ -66,7 +61,6 @@ CREATE TABLE files (
     reason     TEXT NOT NULL,
     detail     TEXT NOT NULL DEFAULT '',
     run        INTEGER NOT NULL REFERENCES runs (id),
-    foreign_id TEXT,
     live       INTEGER GENERATED ALWAYS AS (
         record IS NOT NULL AND state IN ('indexed', 'unchanged', 'moved')) STORED
 );
