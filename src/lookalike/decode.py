@@ -73,7 +73,7 @@ def read(path: str, limits: Limits = Limits()) -> ReadFile:
         raise ImageError(Reason.READ_ERROR, error.strerror or str(error)) from error
     if not data:
         raise ImageError(Reason.ZERO_BYTES, "")
-    entry = FileEntry(path, len(data), status.st_mtime_ns)
+    entry = FileEntry.of(path, status)
     return ReadFile(entry, data, hashlib.sha256(data).digest())
 
 
@@ -92,7 +92,9 @@ def decode(data: bytes, limits: Limits = Limits()) -> Decoded:
         exif = Image.Exif()
     profile = opened.info.get("icc_profile")
     try:
-        if opened.format in ("JPEG", "MPO"):
+        if opened.format == "PNG":  # its decoder checks no checksums, only verify does
+            Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+        elif opened.format in ("JPEG", "MPO"):
             opened.draft(None, _draft_size(opened.size))
         opened.load()
         image = _reduced(_opaque(opened))
@@ -240,6 +242,9 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+_SRGB_NAMES = ("srgb", "srgb built-in", "srgb iec61966-2.1", "srgb iec61966-2-1 black scaled")
+"""Descriptions of profiles that are sRGB itself; others of that family may be linear."""
+
 _per_thread = threading.local()
 """A colour transform keeps a cache of its last pixel and is not to be shared between threads."""
 
@@ -256,7 +261,7 @@ def _build_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | 
     with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         described = ImageCms.getProfileDescription(source).strip().lower()
-        if mode == "RGB" and described.startswith("srgb"):
+        if mode == "RGB" and described in _SRGB_NAMES:
             return None
         target: Any = ImageCms.createProfile("sRGB")
         return ImageCms.buildTransform(source, target, mode, "RGB")

@@ -89,7 +89,7 @@ class Library:
         """
         place = Path(os.path.abspath(os.path.expanduser(folder or config.default_library())))
         library = cls(place, encoder)
-        if is_library(place) or not create:
+        if not create:
             library._reader()
         return library
 
@@ -245,11 +245,11 @@ class Library:
 
         inputs = []
         for item in result.inputs:
-            if item.record:
+            if item.record and not item.crop:
                 picture = self.thumbnails([item.record])[0]
             else:
-                term = parse_term(item.term)
-                picture = thumbnail(_cropped(self._decode(term.value), term.crop).image)
+                assert item.path is not None  # only records are inputs without a file
+                picture = thumbnail(_cropped(self._decode(item.path), item.crop).image)
             inputs.append(Tile(picture, _input_caption(item)))
         pictures = self.thumbnails([hit.id for hit in result.hits])
         hits = [
@@ -342,7 +342,7 @@ class Library:
                 point = self._point(_cropped(self._decode(path), term.crop), term, method)
             else:
                 point = self._stored_point(record, term, method)
-            return QueryInput(term.text, term.weight, path, record), point
+            return QueryInput(term.text, term.weight, path, record, term.crop), point
         path = os.path.abspath(term.value)
         known = store.find_path(path)
         if known and not term.crop:
@@ -353,7 +353,7 @@ class Library:
         try:
             file = read(path)
             content = store.find_content(file.content_hash)
-            item = QueryInput(term.text, term.weight, path, content)
+            item = QueryInput(term.text, term.weight, path, content, term.crop)
             if content is not None and not term.crop and self._is_live(content):
                 return item, self._stored_point(content, term, method)
             return item, self._point(_cropped(decode(file.data), term.crop), term, method)
@@ -422,7 +422,8 @@ def _check_weights(terms: Sequence[Term], method: Method, combine: str) -> None:
 
 
 def _unreadable(path: str, error: ImageError) -> InputError:
-    detail = f" ({error.detail})" if error.detail else ""
+    told = error.detail.partition(";")[0]  # the rest cures an index run
+    detail = f" ({told})" if told else ""
     return InputError(
         f"{path}: cannot be read as a picture: {error.reason}{detail}; give another file"
     )

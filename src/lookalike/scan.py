@@ -71,25 +71,26 @@ class _Walk:
         while pending:
             folder = pending.pop()
             refusal = self._refusal(folder)
-            if refusal:
-                if folder != top or refusal.reason != Reason.LINK_LOOP:  # a root within a root
-                    yield refusal
+            listing = refusal or _listing(folder)
+            if isinstance(listing, PassedOver):
+                if folder != top or listing.reason != Reason.LINK_LOOP:  # a root within a root
+                    yield listing
                 continue
-            entries = _listing(folder)
-            if isinstance(entries, PassedOver):
-                yield entries
-                continue
-            folders = []
-            for entry in entries:
-                if entry.path in self._named:
-                    continue
-                if entry.name.startswith(".") and not self._hidden:
-                    yield PassedOver(entry.path, State.SKIPPED, Reason.HIDDEN)
-                elif _is_folder(entry):
-                    folders.append(entry.path)
-                else:
-                    yield from self.file(entry.path, entry.name)
+            folders: list[str] = []
+            for entry in listing:
+                yield from self._entry(entry, folders)
             pending.extend(reversed(folders))
+
+    def _entry(self, entry: os.DirEntry[str], folders: list[str]) -> Iterator[Found]:
+        """A file, or nothing for a folder, which is put aside for later."""
+        if entry.path in self._named:
+            return
+        if entry.name.startswith(".") and not self._hidden:
+            yield PassedOver(entry.path, State.SKIPPED, Reason.HIDDEN)
+        elif _is_folder(entry):
+            folders.append(entry.path)
+        else:
+            yield from self.file(entry.path, entry.name)
 
     def _refusal(self, folder: str) -> PassedOver | None:
         if self._is_library(folder):
@@ -124,7 +125,7 @@ class _Walk:
         if not stat.S_ISREG(status.st_mode):
             yield PassedOver(path, State.SKIPPED, Reason.SPECIAL_FILE)
             return
-        yield FileEntry(path, status.st_size, status.st_mtime_ns)
+        yield FileEntry.of(path, status)
 
 
 def _listing(folder: str) -> list[os.DirEntry[str]] | PassedOver:

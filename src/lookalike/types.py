@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -81,6 +82,11 @@ class FileEntry:
     path: str
     bytes: int
     mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> FileEntry:
+        """From a file's status; a time that does not fit 64 bits of nanoseconds is cut to them."""
+        return cls(path, status.st_size, max(-(2**63), min(status.st_mtime_ns, 2**63 - 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +243,7 @@ class QueryInput:
     weight: float
     path: str | None = None
     record: UUID | None = None
+    crop: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +299,14 @@ class SearchResult:
 
 def _input_dict(item: QueryInput) -> dict[str, Any]:
     record = str(item.record) if item.record else None
-    return {"term": item.term, "weight": item.weight, "path": item.path, "id": record}
+    crop = list(item.crop) if item.crop else None
+    return {
+        "term": item.term,
+        "weight": item.weight,
+        "path": item.path,
+        "id": record,
+        "crop": crop,
+    }
 
 
 def _hit_dict(hit: Hit) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -36,12 +37,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace | int:
+    """The options, or the exit status with which the parser had its say (--help, an error)."""
+    try:
+        return build_parser().parse_args(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     warnings.filterwarnings("ignore", module="PIL")  # odd metadata is no news to the user
-    options = build_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names a terminal cannot show are escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status: int = options.run(options)
+        options = _parsed(arguments)
+        status: int = options if isinstance(options, int) else options.run(options)
         sys.stdout.flush()
         return status
     except LookalikeError as error:

@@ -76,6 +76,35 @@ class _Known(NamedTuple):
     state: str
 
 
+class _Place(NamedTuple):
+    """Where the catalogue has a record, and the file's size and time when it had it."""
+
+    path: bytes
+    bytes: int | None
+    mtime_ns: int | None
+
+    def holds(self) -> bool:
+        """Whether the file still lies there unchanged."""
+        try:
+            now = FileEntry.of(os.fsdecode(self.path), os.stat(self.path))
+        except OSError:
+            return False
+        return (now.bytes, now.mtime_ns) == (self.bytes, self.mtime_ns)
+
+
+def _moved_from(others: Sequence[_Place]) -> _Place | None:
+    """Which of a record's other places a file came from, or None if it is a copy.
+
+    One that vanished; or, if something else lies now at all of them, the first.
+    """
+    for place in others:
+        if not os.path.lexists(place.path):
+            return place
+    if others and not any(place.holds() for place in others):
+        return others[0]
+    return None
+
+
 class SqliteRun:
     """A Run of the embedded store; made by ``SqliteStore.run``."""
 
@@ -210,18 +239,23 @@ class SqliteRun:
             if known.state == State.GONE:
                 return State.INDEXED, Reason.BACK, ""
             return State.UNCHANGED, Reason.SAME_CONTENT, ""
-        if not new:
-            old = self._vanished_path(record)
-            if old is not None:
-                self._db.execute("DELETE FROM files WHERE path = ?", (old,))
-                return State.MOVED, Reason.MOVED, f"from {display_path(old)}"
+        others = [] if new else self._files_of(record)
+        old = _moved_from(others)
+        if old is not None:
+            if not os.path.lexists(old.path):
+                self._db.execute("DELETE FROM files WHERE path = ?", (old.path,))
+            return State.MOVED, Reason.MOVED, f"from {display_path(old.path)}"
         if known and known.record is not None:
             return State.INDEXED, Reason.CHANGED, ""
-        return State.INDEXED, Reason.NEW if new else Reason.DUPLICATE, ""
+        if new:
+            return State.INDEXED, Reason.NEW, ""
+        return State.INDEXED, Reason.DUPLICATE if others else Reason.BACK, ""
 
-    def _vanished_path(self, record: int) -> bytes | None:
-        rows = self._db.execute("SELECT path FROM files WHERE record = ? ORDER BY path", (record,))
-        return next((path for (path,) in rows.fetchall() if not os.path.lexists(path)), None)
+    def _files_of(self, record: int) -> list[_Place]:
+        rows = self._db.execute(
+            "SELECT path, bytes, mtime_ns FROM files WHERE record = ? ORDER BY path", (record,)
+        )
+        return [_Place(*row) for row in rows]
 
     def _record_key(self, content_hash: bytes) -> int | None:
         row = self._db.execute(

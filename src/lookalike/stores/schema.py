@@ -54,7 +54,7 @@ def connect_reader(folder: Path, *, shared: bool = False) -> sqlite3.Connection:
 def _open_reading(path: Path, shared: bool) -> sqlite3.Connection:
     def connect(mode: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"file:{quote(str(path))}?{mode}",
+            f"file:{quote(os.fsencode(path))}?{mode}",
             uri=True,
             isolation_level=None,
             check_same_thread=not shared,

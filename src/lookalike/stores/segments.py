@@ -179,9 +179,9 @@ class Series:
 
 
 def _short(path: Path, expected: int) -> LibraryCorruptError:
-    size = f"{path.stat().st_size} bytes" if path.exists() else "missing"
+    size = f"{path.stat().st_size} bytes" if path.exists() else "missing: 0 bytes"
     return LibraryCorruptError(
-        f"{path}: {size}, {expected} bytes are expected; restore it from a backup or index into a"
+        f"{path}: {size}, {expected} are expected; restore it from a backup or index into a"
         " new library"
     )
 

@@ -30,6 +30,7 @@ from lookalike.stores.segments import (
 )
 from lookalike.types import (
     ID_DTYPE,
+    FileEntry,
     IdArray,
     ImageFacts,
     LedgerRow,
@@ -121,14 +122,16 @@ class SqliteStore:
 
     def run(self, space: Space) -> SqliteRun:
         """Begin an indexing run that writes vectors into ``space``."""
+        self._require_writing()
+        return SqliteRun(self._connection, self, space, self._ensure_space(space))
+
+    def _require_writing(self) -> None:
         if self._lock is None:
             raise LibraryError(f"{self.folder}: opened for reading; open it for writing")
-        return SqliteRun(self._connection, self, space, self._ensure_space(space))
 
     def _ensure_space(self, space: Space) -> int:
         row = self._connection.execute(
-            "SELECT id, encoder, weights_digest, preprocessing, dim FROM spaces WHERE name = ?",
-            (space.name,),
+            "SELECT id, encoder, weights_digest, preprocessing, dim FROM spaces ORDER BY id"
         ).fetchone()
         if row is None:
             values = (space.name, space.encoder, space.weights_digest, space.preprocessing)
@@ -139,11 +142,11 @@ class SqliteStore:
             )
             return int(cursor.lastrowid or 0)
         stored = Space(*row[1:])
-        if stored != space:
+        if stored != space:  # a record would have a vector in one space and not in the other
             raise LibraryError(
-                f"{self.folder}: its vectors were made by {stored.encoder}"
-                f" {stored.weights_digest[:12]} ({stored.preprocessing}), this version has"
-                f" {space.weights_digest[:12]} ({space.preprocessing}) and the two cannot be mixed;"
+                f"{self.folder}: its vectors are of the space {stored.name}"
+                f" {stored.weights_digest[:12]} ({stored.preprocessing}) and cannot be mixed with"
+                f" {space.name} {space.weights_digest[:12]} ({space.preprocessing});"
                 " index into a new library"
             )
         return int(row[0])
@@ -161,6 +164,7 @@ class SqliteStore:
 
     def delete(self) -> int:
         """Forget files that are gone, and records without files; returns the files forgotten."""
+        self._require_writing()
         db = self._connection
         with schema.transaction(db):
             forgotten = db.execute("DELETE FROM files WHERE state = 'gone'").rowcount
@@ -299,7 +303,8 @@ class SqliteStore:
             status = os.stat(path)
         except OSError:
             return None
-        if (status.st_size, status.st_mtime_ns) != (row[2], row[3]):
+        now = FileEntry.of(path, status)
+        if (now.bytes, now.mtime_ns) != (row[2], row[3]):
             return None
         return UUID(bytes=row[0]), row[1]
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from importlib.resources import files
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 from lookalike.errors import LookalikeError
 from lookalike.features.encoders.base import Encoded, EncoderSpec, PixelArray, unit
+
+# The runtime's official builds report usage to their maker, keep a device id in the home folder and
+# a session file in the temporary one, unless this is set before the first import.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()  # in case the host had imported it before
 
 
 class OnnxEncoder:

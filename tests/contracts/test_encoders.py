@@ -1,0 +1,127 @@
+"""What every encoder promises (features/encoders/base.py), for the toy and the shipped one."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from lookalike.errors import InputError
+from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
+from lookalike.features.encoders.catalogue import CATALOGUE
+from lookalike.features.encoders.onnx import central_box
+from tests.conftest import BLACK, WHITE, ToyEncoder, picture, plain
+
+ENCODERS = {"toy": ToyEncoder, DEFAULT_ENCODER: lambda: load_encoder(DEFAULT_ENCODER, threads=2)}
+SIZES = [(1, 1), (1, 500), (500, 1), (3000, 20), (20, 3000), (224, 224), (37, 91)]
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    return ENCODERS[request.param]()
+
+
+def batch(encoder: Encoder, count: int) -> np.ndarray:
+    return np.stack([encoder.prepare(picture(seed)) for seed in range(count)])
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_a_picture_of_any_size_is_prepared(encoder: Encoder, size: tuple[int, int]) -> None:
+    side = encoder.spec.side
+    pixels = encoder.prepare(picture(1, size))
+    assert pixels.shape == (side, side, 3)
+    assert pixels.dtype == np.uint8
+
+
+def test_preparing_keeps_a_single_colour(encoder: Encoder) -> None:
+    pixels = encoder.prepare(plain((12, 200, 99), (300, 50)))
+    assert (pixels == (12, 200, 99)).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_vectors_are_float32_and_of_unit_length(encoder: Encoder, count: int) -> None:
+    out = encoder.encode(batch(encoder, count))
+    assert out.vectors.shape == (count, encoder.spec.dim)
+    assert out.vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(out.vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_logits_have_a_column_per_class(encoder: Encoder) -> None:
+    logits = encoder.encode(batch(encoder, 3)).logits
+    assert logits is not None
+    assert logits.shape == (3, encoder.spec.classes)
+    assert logits.dtype == np.float32
+
+
+def test_black_and_white_have_unit_vectors_too(encoder: Encoder) -> None:
+    pixels = np.stack([encoder.prepare(plain(colour)) for colour in (BLACK, WHITE)])
+    vectors = encoder.encode(pixels).vectors
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_a_vector_does_not_depend_on_its_batch(encoder: Encoder) -> None:
+    pixels = batch(encoder, 5)
+    together = encoder.encode(pixels).vectors
+    alone = np.concatenate([encoder.encode(pixels[i : i + 1]).vectors for i in range(5)])
+    turned = encoder.encode(pixels[::-1].copy()).vectors[::-1]
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    np.testing.assert_allclose(turned, together, atol=1e-5)
+
+
+def test_different_pictures_have_different_vectors(encoder: Encoder) -> None:
+    vectors = encoder.encode(batch(encoder, 4)).vectors
+    cosines = vectors @ vectors.T - 2 * np.eye(4)
+    assert cosines.max() < 0.999
+
+
+def test_several_threads_may_encode_at_once(encoder: Encoder) -> None:
+    def vector(seed: int) -> np.ndarray:
+        return encoder.encode(encoder.prepare(picture(seed))[None]).vectors[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(vector, range(8)))
+    for seed, found in enumerate(together):
+        np.testing.assert_allclose(found, vector(seed), atol=1e-5)
+
+
+def test_the_space_carries_everything_that_makes_vectors_comparable(encoder: Encoder) -> None:
+    spec, space = encoder.spec, encoder.spec.space
+    assert (space.encoder, space.weights_digest) == (spec.name, spec.weights_digest)
+    assert (space.preprocessing, space.dim) == (spec.preprocessing, spec.dim)
+
+
+def test_the_toy_gives_the_vector_worked_out_by_hand() -> None:
+    toy = ToyEncoder()
+    vector = toy.encode(toy.prepare(plain((255, 0, 0)))[None]).vectors[0]
+    np.testing.assert_allclose(vector, np.array([1, 0, 0, 1, 0, 0, 0, 0.5]) / 1.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_shipped_weights_are_those_of_the_catalogue(name: str) -> None:
+    spec = CATALOGUE[name]
+    weights = files("lookalike.features.encoders").joinpath("weights", spec.weights).read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == spec.weights_digest
+    assert len(weights) / 1e6 == pytest.approx(spec.size_mb, rel=0.05)
+
+
+def test_an_unknown_encoder_is_refused_and_the_known_ones_named() -> None:
+    with pytest.raises(InputError, match=f"'nonesuch'.*{DEFAULT_ENCODER}"):
+        load_encoder("nonesuch")
+
+
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [
+        ((100, 100), (0, 0, 100, 100)),
+        ((400, 100), (100, 0, 300, 100)),  # sqrt(400 * 100) = 200 of 400 are kept
+        ((100, 400), (0, 100, 100, 300)),
+        ((1, 1), (0, 0, 1, 1)),
+    ],
+)
+def test_the_long_side_is_cropped_to_the_geometric_mean(
+    size: tuple[int, int], box: tuple[float, ...]
+) -> None:
+    assert central_box(*size) == pytest.approx(box)

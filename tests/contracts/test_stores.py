@@ -1,0 +1,483 @@
+"""What every store promises (stores/base.py)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lookalike.errors import LibraryLockedError, LibraryMissingError
+from lookalike.scan import scan
+from lookalike.stores import SqliteStore, Store
+from lookalike.stores.base import record_id
+from lookalike.types import (
+    LIVE_STATES,
+    ClassLogits,
+    Features,
+    FileEntry,
+    ImageFacts,
+    Outcome,
+    PassedOver,
+    Reason,
+    Space,
+    State,
+)
+from tests.conftest import sparse
+
+STORES = {"sqlite": SqliteStore}
+SPACE = Space("toy", "0" * 64, "box-4", 8)
+
+Open = Callable[..., Store]
+
+
+@pytest.fixture(params=STORES)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the library in ``tmp_path``, again and again; everything is closed at the end."""
+    opened: list[Store] = []
+
+    def open_one(*, write: bool = False) -> Store:
+        opened.append(STORES[request.param](tmp_path / "library", write=write))
+        return opened[-1]
+
+    yield open_one
+    for store in reversed(opened):
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> Store:
+    return open_store(write=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
+    return tmp_path / "photos"
+
+
+def digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def id_of(content: bytes) -> UUID:
+    return record_id(digest(content))
+
+
+def features(content: bytes) -> Features:
+    """Numbers that depend on the content alone."""
+    rng = np.random.default_rng(list(digest(content)))
+    vector = rng.normal(size=SPACE.dim)
+    bins = rng.choice(4096, int(rng.integers(1, 9)), replace=False)
+    return Features(
+        ImageFacts(640, 480, "PNG", "2020-01-02T03:04:05", "Toy 1", -33.5, 151.25),
+        sparse({int(b): int(rng.integers(1, 65_280)) for b in bins}),
+        int(rng.integers(0, 2**64, dtype=np.uint64)),
+        b"JPEG of " + content,
+        (vector / np.linalg.norm(vector)).astype(np.float32),
+        ClassLogits(np.array([2, 0, 1], np.uint16), np.array([3.0, 2.0, 1.0], np.float32)),
+    )
+
+
+def outcome(entry: FileEntry) -> Outcome:
+    content = Path(entry.path).read_bytes()
+    if not content:
+        return Outcome(entry, reason=Reason.ZERO_BYTES)
+    return Outcome(entry, digest(content), features(content))
+
+
+def index(store: Store, folder: Path, *, retry: bool = False, complete: bool = True) -> dict:
+    """One run over a folder whose files' bytes stand for pictures; returns the counts."""
+    run = store.run(SPACE)
+    run.note(scan([str(folder)]))
+    run.settle(retry=retry)
+    run.put([outcome(entry) for entry in run.to_read()])
+    run.finish([str(folder)], complete=complete)
+    return run.counts()
+
+
+def write(folder: Path, **contents: bytes) -> None:
+    """Files named KEY.jpg."""
+    for name, content in contents.items():
+        (folder / f"{name}.jpg").write_bytes(content)
+
+
+def test_a_record_is_its_content(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"one", c=b"two")
+    counts = index(store, folder)
+    (record,) = store.get([id_of(b"one")])
+    assert store.count() == 2
+    assert record is not None
+    assert record.paths == (str(folder / "a.jpg"), str(folder / "b.jpg"))
+    assert counts == {
+        (State.INDEXED, Reason.NEW): 2,
+        (State.INDEXED, Reason.DUPLICATE): 1,
+    }
+
+
+def test_an_id_is_the_uuid_of_the_hash_of_the_bytes() -> None:
+    namespace = uuid.uuid5(uuid.NAMESPACE_OID, "lookalike record")
+    assert id_of(b"one") == uuid.uuid5(namespace, hashlib.sha256(b"one").hexdigest())
+
+
+def test_a_record_comes_back_as_it_was_put(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    (record,) = store.get([id_of(b"one")])
+    given_features = features(b"one")
+    assert record is not None
+    assert record.facts == given_features.facts
+    assert record.phash == given_features.phash
+    assert (record.content_hash, record.bytes) == (digest(b"one"), 3)
+    assert store.thumbnails([record.id]) == [b"JPEG of one"]
+
+
+def test_get_keeps_the_order_asked_for(store: Store, folder: Path) -> None:
+    contents = [b"one", b"two", b"three"]
+    write(folder, **dict(zip("abc", contents, strict=True)))
+    index(store, folder)
+    asked = [id_of(c) for c in (b"three", b"one", b"unknown", b"two", b"one")]
+    found = store.get(asked)
+    assert [record and record.id for record in found] == [*asked[:2], None, *asked[3:]]
+    assert store.thumbnails(asked)[2:4] == [None, b"JPEG of two"]
+    assert store.get([]) == []
+
+
+def test_vectors_and_histograms_come_back_by_id(store: Store, folder: Path) -> None:
+    contents = [f"picture {n}".encode() for n in range(7)]
+    for n, content in enumerate(contents):
+        write(folder, **{f"n{n}": content})
+        index(store, folder)  # seven runs: seven appends
+    vectors, colours = store.vectors(SPACE), store.histograms()
+    for content in contents:
+        row, other = vectors.row_of(id_of(content)), colours.row_of(id_of(content))
+        assert row is not None
+        assert other is not None
+        put = features(content)
+        np.testing.assert_array_equal(
+            vectors.vectors(np.array([row]))[0], put.vector.astype(np.float16)
+        )
+        found = colours.histogram(other)
+        np.testing.assert_array_equal(found.bins, put.histogram.bins)
+        np.testing.assert_array_equal(found.counts, put.histogram.counts)
+
+
+def test_an_empty_store_answers(store: Store) -> None:
+    assert store.count() == 0
+    assert store.spaces() == []
+    assert list(store.ledger()) == []
+    assert len(store.histograms().ids) == 0
+    assert store.find_content(digest(b"one")) is None
+    assert store.delete() == 0
+
+
+def test_there_is_nothing_to_read_where_nothing_was_written(open_store: Open) -> None:
+    with pytest.raises(LibraryMissingError):
+        open_store()
+
+
+def test_find_content_knows_what_was_put(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    assert store.find_content(digest(b"one")) == id_of(b"one")
+    assert store.find_content(digest(b"two")) is None
+
+
+def test_find_path_believes_only_an_unchanged_file(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    path = str(folder / "a.jpg")
+    assert store.find_path(path) == (id_of(b"one"), digest(b"one"))
+    assert store.find_path(str(folder / "b.jpg")) is None
+    os.utime(path, ns=(1, 1))
+    assert store.find_path(path) is None
+
+
+def test_a_second_run_has_nothing_to_read(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    run = store.run(SPACE)
+    assert run.note(scan([str(folder)])) == 2
+    assert run.settle(retry=False) == 0
+    assert list(run.to_read()) == []
+    run.finish([str(folder)], complete=True)
+    assert run.counts() == {(State.UNCHANGED, Reason.SAME_STAT): 2}
+
+
+def test_a_touched_file_is_unchanged_by_its_content(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    os.utime(folder / "a.jpg", ns=(1, 1))
+    assert index(store, folder) == {(State.UNCHANGED, Reason.SAME_CONTENT): 1}
+    assert index(store, folder) == {(State.UNCHANGED, Reason.SAME_STAT): 1}
+
+
+def test_a_changed_file_is_another_record(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    write(folder, a=b"another")
+    assert index(store, folder) == {(State.INDEXED, Reason.CHANGED): 1}
+    old, new = store.get([id_of(b"one"), id_of(b"another")])
+    assert new is not None
+    assert new.paths == (str(folder / "a.jpg"),)
+    assert old is None or old.paths == ()
+    assert store.count() == 1
+
+
+def test_a_renamed_file_is_moved(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    (folder / "a.jpg").rename(folder / "z.jpg")
+    counts = index(store, folder)
+    assert counts == {(State.MOVED, Reason.MOVED): 1, (State.UNCHANGED, Reason.SAME_STAT): 1}
+    (record,) = store.get([id_of(b"one")])
+    assert record is not None
+    assert record.paths == (str(folder / "z.jpg"),)
+    assert [row.path for row in store.ledger()] == [str(folder / f"{n}.jpg") for n in "bz"]
+
+
+def test_a_gone_file_hides_its_record_until_it_is_back(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    (folder / "a.jpg").unlink()
+    assert index(store, folder)[State.GONE, Reason.NOT_FOUND] == 1
+    assert store.count() == 1
+    assert store.vectors(SPACE).row_of(id_of(b"one")) is None
+    assert store.find_path(str(folder / "a.jpg")) is None
+    write(folder, a=b"one")
+    assert index(store, folder)[State.INDEXED, Reason.BACK] == 1
+    assert store.count() == 2
+    assert store.vectors(SPACE).row_of(id_of(b"one")) is not None
+
+
+def test_a_record_with_another_file_left_stays(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"one")
+    index(store, folder)
+    (folder / "a.jpg").unlink()
+    index(store, folder)
+    (record,) = store.get([id_of(b"one")])
+    assert record is not None
+    assert record.paths == (str(folder / "b.jpg"),)
+    assert store.delete() == 1
+    assert store.count() == 1
+
+
+def test_an_incomplete_scan_makes_nothing_gone(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    (folder / "a.jpg").unlink()
+    assert (State.GONE, Reason.NOT_FOUND) not in index(store, folder, complete=False)
+    assert store.count() == 2
+
+
+def test_only_files_under_the_roots_become_gone(store: Store, folder: Path) -> None:
+    for name in ("in", "in-side"):  # a root's name is no prefix of its neighbour's files
+        (folder / name).mkdir()
+        write(folder / name, a=name.encode())
+        index(store, folder / name)
+        (folder / name / "a.jpg").unlink()
+    index(store, folder / "in")
+    assert store.get([id_of(b"in")])[0].paths == ()  # type: ignore[union-attr]
+    assert store.get([id_of(b"in-side")])[0].paths  # type: ignore[union-attr]
+
+
+def test_delete_forgets_files_that_are_gone_and_records_without_files(
+    store: Store, folder: Path
+) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    (folder / "a.jpg").unlink()
+    index(store, folder)
+    assert store.delete() == 1
+    assert store.delete() == 0
+    assert store.get([id_of(b"one"), id_of(b"two")])[0] is None
+    assert store.thumbnails([id_of(b"one")]) == [None]
+    assert store.find_content(digest(b"one")) is None
+    assert [row.path for row in store.ledger()] == [str(folder / "b.jpg")]
+    assert int(store.vectors(SPACE).live.sum()) == int(store.histograms().live.sum()) == 1
+
+
+def test_what_was_deleted_can_be_put_again(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    (folder / "a.jpg").unlink()
+    index(store, folder)
+    store.delete()
+    write(folder, a=b"one")
+    index(store, folder)
+    table = store.vectors(SPACE)
+    row = table.row_of(id_of(b"one"))
+    assert row is not None
+    assert int(table.live.sum()) == store.count() == 2
+    np.testing.assert_array_equal(
+        table.vectors(np.array([row]))[0], features(b"one").vector.astype(np.float16)
+    )
+
+
+def test_an_unreadable_file_is_read_again_only_when_changed_or_asked(
+    store: Store, folder: Path
+) -> None:
+    write(folder, a=b"", b=b"two")
+    assert index(store, folder)[State.UNREADABLE, Reason.ZERO_BYTES] == 1
+    run = store.run(SPACE)
+    run.note(scan([str(folder)]))
+    assert run.settle(retry=False) == 0
+    run = store.run(SPACE)
+    run.note(scan([str(folder)]))
+    assert run.settle(retry=True) == 1
+    write(folder, a=b"one")
+    index(store, folder)
+    assert store.count() == 2
+
+
+def test_the_ledger_has_every_path_in_order(store: Store, folder: Path) -> None:
+    write(folder, b=b"two", a=b"", c=b"three")
+    (folder / "notes.txt").write_text("no picture")
+    index(store, folder)
+    rows = list(store.ledger())
+    assert [(Path(row.path).name, row.state) for row in rows] == [
+        ("a.jpg", State.UNREADABLE),
+        ("b.jpg", State.INDEXED),
+        ("c.jpg", State.INDEXED),
+        ("notes.txt", State.SKIPPED),
+    ]
+    assert [row.record for row in rows] == [None, id_of(b"two"), id_of(b"three"), None]
+    assert [row.path for row in store.ledger(State.UNREADABLE)] == [rows[0].path]
+
+
+def test_a_name_that_is_no_text_keeps_its_bytes(store: Store, folder: Path) -> None:
+    path = os.path.join(os.fsencode(folder), b"\xff\n.jpg")
+    with open(path, "wb") as file:
+        file.write(b"one")
+    index(store, folder)
+    (record,) = store.get([id_of(b"one")])
+    assert record is not None
+    assert [os.fsencode(p) for p in record.paths] == [path]
+    assert [os.fsencode(row.path) for row in store.ledger()] == [path]
+
+
+def test_an_unlistable_folder_keeps_its_files(store: Store, folder: Path) -> None:
+    (folder / "inner").mkdir()
+    write(folder, a=b"one")
+    write(folder / "inner", b=b"two")
+    index(store, folder)
+    run = store.run(SPACE)
+    shut = PassedOver(str(folder / "inner"), State.UNREADABLE, Reason.NO_PERMISSION)
+    run.note([*scan([str(folder / "a.jpg")]), shut])
+    run.settle(retry=False)
+    run.finish([str(folder)], complete=True)
+    assert store.count() == 2
+
+
+def test_thousands_of_undecoded_pictures_do_not_stop_a_run(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    raws = [
+        PassedOver(str(folder / f"{n}.cr2"), State.UNREADABLE, Reason.UNSUPPORTED)
+        for n in range(2_500)
+    ]
+    run = store.run(SPACE)
+    run.note([*scan([str(folder)]), *raws])
+    run.settle(retry=False)
+    run.put([outcome(entry) for entry in run.to_read()])
+    run.finish([str(folder)], complete=True)
+    assert run.counts()[State.UNREADABLE, Reason.UNSUPPORTED] == 2_500
+
+
+def test_a_batch_that_fails_leaves_no_trace(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    run = store.run(SPACE)
+    run.note(scan([str(folder)]))
+    run.settle(retry=False)
+    good, bad = list(run.to_read())
+    with pytest.raises(ValueError, match="neither features"):
+        run.put([outcome(good), Outcome(bad, digest(b"never seen"))])
+    assert store.count() == 0
+    assert list(store.ledger()) == []
+    run.put([outcome(good), outcome(bad)])
+    assert store.count() == 2
+    assert len(store.vectors(SPACE).ids) == len(store.histograms().ids) == 2
+
+
+def test_what_was_put_is_there_after_opening_again(open_store: Open, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    writer = open_store(write=True)
+    run = writer.run(SPACE)
+    run.note(scan([str(folder)]))
+    run.settle(retry=False)
+    run.put([outcome(entry) for entry in run.to_read()])  # and then never finished
+    writer.close()
+    reader = open_store()
+    assert reader.count() == 2
+    assert reader.spaces() == [SPACE]
+    assert int(reader.vectors(SPACE).live.sum()) == 2
+
+
+def test_readers_see_the_last_commit(open_store: Open, folder: Path) -> None:
+    writer = open_store(write=True)
+    reader = open_store()
+    run = writer.run(SPACE)
+    write(folder, a=b"one", b=b"two")
+    run.note(scan([str(folder)]))
+    run.settle(retry=False)
+    for number, entry in enumerate(list(run.to_read()), start=1):
+        assert reader.count() == number - 1
+        run.put([outcome(entry)])
+        assert reader.count() == number
+        assert len(reader.vectors(SPACE).ids) == len(reader.histograms().ids) == number
+
+
+def test_a_second_writer_is_refused_and_a_reader_is_not(open_store: Open) -> None:
+    first = open_store(write=True)
+    with pytest.raises(LibraryLockedError, match=str(os.getpid())):
+        open_store(write=True)
+    open_store().close()
+    first.close()
+    open_store(write=True)
+
+
+def test_closing_twice_is_harmless(store: Store) -> None:
+    store.close()
+    store.close()
+
+
+@pytest.mark.parametrize("name", STORES)
+@given(data=st.data())
+def test_any_sequence_of_changes_ends_as_a_fresh_run_would(
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Add, overwrite, rename and remove files at random; the store agrees with the disk."""
+    base = tmp_path_factory.mktemp("changes")
+    photos = base / "photos"
+    photos.mkdir()
+    store = STORES[name](base / "library", write=True)
+    steps = st.lists(
+        st.tuples(st.sampled_from("abcd"), st.sampled_from([None, b"one", b"two", b"three"])),
+        max_size=4,
+    )
+    for changes in data.draw(st.lists(steps, min_size=1, max_size=4)):
+        for file, content in changes:
+            if content is not None:
+                write(photos, **{file: content})
+            elif (photos / f"{file}.jpg").exists():
+                (photos / f"{file}.jpg").unlink()
+        for age, path in enumerate(sorted(photos.iterdir())):
+            # Times are set by content, so that a file of equal size and other content is noticed.
+            os.utime(path, ns=(0, age + 1_000_000 * sum(path.read_bytes())))
+        index(store, photos)
+        if data.draw(st.booleans()):
+            store.delete()
+    on_disk = {str(path): id_of(path.read_bytes()) for path in photos.iterdir()}
+    live = {row.path: row.record for row in store.ledger() if row.state in LIVE_STATES}
+    assert live == on_disk
+    assert store.count() == len(set(on_disk.values()))
+    for table in (store.vectors(SPACE), store.histograms()):
+        found = sorted(id_.tobytes() for id_ in table.ids[table.live])
+        assert found == sorted(id_.bytes for id_ in set(on_disk.values()))
+    store.close()

@@ -1,0 +1,1 @@
+"""The real command, the real model, real photos."""

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .command import Command
+from .gallery import crops, write_gallery
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gallery. Nobody may write here; tests that change photos make their own folder."""
+    folder = tmp_path_factory.mktemp("gallery") / "photos"
+    write_gallery(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def indexed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command with a library in which the gallery was indexed. Only to be read."""
+    command = Command(tmp_path_factory.mktemp("indexed") / "library")
+    command("index", photos).done()
+    return command
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The command with a library that does not exist yet."""
+    return Command(tmp_path / "library")
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder of six small photos of the test's own: 0000.jpg to 0005.jpg."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for name, data in crops(6):
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def powerless() -> tuple[str, ...]:
+    """What to put before a command so that file permissions hold for it, even for root."""
+    if os.geteuid():
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("root passes every permission, and setpriv is not there to give that up")
+    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+
+
+@pytest.fixture
+def protect() -> Callable[[Path, int], None]:
+    """``protect(path, mode)``: set permissions until the test ends."""
+    before: list[tuple[Path, int]] = []
+
+    def change(path: Path, mode: int) -> None:
+        before.append((path, path.stat().st_mode))
+        path.chmod(mode)
+
+    yield change
+    for path, mode in reversed(before):
+        path.chmod(mode)
