@@ -23,6 +23,7 @@ check: $(VENV)/.dev
 
 # The figures in benchmarks/results; PHOTOS names a folder of class folders.
 bench: $(VENV)/.dev
+	@test -d "$(PHOTOS)" || { echo "name a folder of class folders: make bench PHOTOS=DIR" >&2; exit 2; }
 	$(BIN)/python benchmarks/precision.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/raster.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/speed.py "$(PHOTOS)"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 import skimage
 
 from lookalike.cli.main import build_parser
+from lookalike.stores import SqliteStore
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -79,6 +82,19 @@ def test_links_and_pictures_exist(page: Path) -> None:
     local = [target for target in targets if "://" not in target]
     missing = [target for target in local if not os.path.exists(page.parent / target)]
     assert not missing
+
+
+def test_storage_format_names_every_table_and_column(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "library", write=True).close()
+    text = (ROOT / "docs" / "storage-format.md").read_text(encoding="utf-8")
+    catalog = sqlite3.connect(tmp_path / "library" / "catalog.sqlite")
+    with contextlib.closing(catalog):
+        tables = catalog.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        names = {table for (table,) in tables}
+        for table in list(names):
+            names |= {row[1] for row in catalog.execute(f"PRAGMA table_xinfo({table})")}
+    assert len(names) > 40
+    assert not [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)]
 
 
 def test_no_document_names_a_path_of_one_machine() -> None:

@@ -347,6 +347,15 @@ def test_crop_of_a_montage_finds_its_part(indexed: Command, tmp_path: Path) -> N
 # -- output ----------------------------------------------------------------------------------------
 
 
+def test_paths_can_end_with_a_zero_byte(indexed: Command, photos: Path) -> None:
+    arguments = ("search", photos / "originals/coffee.png", "-k", "99", "--paths")
+    by_line = indexed(*arguments).done().out
+    by_zero = indexed(*arguments, "-z").done().out
+    assert by_zero.endswith(b"\0")
+    assert by_zero.replace(b"\0", b"\n") == by_line
+    assert by_zero.count(b"\0") < by_line.count(b"\n")  # one name has a line feed
+
+
 def test_json_has_the_documented_shape(indexed: Command, outside: Path, photos: Path) -> None:
     inside = photos / "originals/rocket.jpg"
     way = ("--by", "mix", "--metric", "chi-square", "--colour-weight", "0.3", "-k", "2", "--json")
@@ -361,12 +370,14 @@ def test_json_has_the_documented_shape(indexed: Command, outside: Path, photos: 
                 "weight": 1.0,
                 "path": str(outside / "coffee.jpg"),
                 "id": None,
+                "crop": None,
             },
             {
                 "term": f"2*{inside}",
                 "weight": 2.0,
                 "path": str(inside),
                 "id": records[str(inside)]["record"],
+                "crop": None,
             },
         ],
         "by": "mix",
@@ -383,6 +394,13 @@ def test_json_has_the_documented_shape(indexed: Command, outside: Path, photos: 
         assert list(hit) == ["rank", "id", "paths", "score", "distance", "input_scores"]
         assert [records[path]["record"] for path in hit["paths"]] == [hit["id"]] * len(hit["paths"])
         assert len(hit["input_scores"]) == 2
+
+
+def test_json_names_the_crop_of_an_input(indexed: Command, outside: Path) -> None:
+    picture = f"{outside / 'coffee.jpg'}[0.25,0,0.5,1]"
+    (understood,) = found(indexed("search", picture, "--json"))["query"]["inputs"]
+    assert understood["crop"] == [0.25, 0.0, 0.5, 1.0]
+    assert understood["path"] == str(outside / "coffee.jpg")
 
 
 def test_unbounded_range_is_null_and_valid_json(indexed: Command, outside: Path) -> None:

@@ -16,10 +16,10 @@ def talk(message: str) -> None:
     print(f"lookalike: {printable(message)}", file=sys.stderr)
 
 
-def print_path(path: str) -> None:
+def print_path(path: str, end: bytes = b"\n") -> None:
     """A path on stdout exactly as the file system has it, whatever its bytes."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+    sys.stdout.buffer.write(os.fsencode(path) + end)
 
 
 def print_json(value: dict[str, Any]) -> None:

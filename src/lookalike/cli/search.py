@@ -74,6 +74,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     form = output.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object")
     form.add_argument("--paths", action="store_true", help="only paths, one a line")
+    output.add_argument(
+        "-0",
+        "--null",
+        action="store_true",
+        help="with --paths: end each with a zero byte, not a line",
+    )
     output.add_argument("--sheet", type=Path, metavar="FILE", help="a contact sheet, .png or .html")
     output.add_argument("--open", action="store_true", help="open the contact sheet")
     parser.set_defaults(run=run)
@@ -119,7 +125,7 @@ def _print(result: SearchResult, options: argparse.Namespace) -> None:
     elif options.paths:
         for hit in result.hits:
             for path in hit.paths:
-                print_path(path)
+                print_path(path, b"\0" if options.null else b"\n")
     else:
         if options.random:
             talk(f"input: {result.inputs[-1].path or result.inputs[-1].record}")

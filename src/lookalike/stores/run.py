@@ -44,13 +44,14 @@ CREATE TEMP TABLE seen (
 """
 # Files that are as the catalogue knows them, and need no reading.
 _SETTLED = f"""
-CREATE TEMP TABLE settled AS
+INSERT INTO settled
 SELECT seen.n, files.key AS file, files.state IN ({_LIVE}) AS live
 FROM seen JOIN files ON files.path = seen.path
 WHERE seen.state IS NULL AND files.bytes = seen.bytes AND files.mtime_ns = seen.mtime_ns
   AND (files.state IN ({_LIVE})
        OR files.state = 'unreadable' AND files.reason IN ({_FINAL}) AND NOT :retry)
 """
+_UNSETTLED = "state IS NULL AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.n = seen.n)"
 _UPSERT = """
 INSERT INTO files (path, folder, name, bytes, mtime_ns, record, state, reason, detail, run)
 VALUES (:path, :folder, :name, :bytes, :mtime_ns, :record, :state, :reason, :detail, :run)
@@ -118,6 +119,9 @@ class SqliteRun:
         for table in ("seen", "settled", "closed"):
             self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
         self._db.execute(_SEEN)
+        self._db.execute(
+            "CREATE TEMP TABLE settled (n INTEGER PRIMARY KEY, file INTEGER, live INTEGER)"
+        )
         self._db.execute("CREATE TEMP TABLE closed (prefix BLOB, after BLOB)")
         row = self._db.execute("INSERT INTO runs (started) VALUES (?) RETURNING id", (_now(),))
         self._id = int(row.fetchone()[0])
@@ -179,9 +183,7 @@ class SqliteRun:
                     for path, state, reason, detail in passed
                 ),
             )
-        (unread,) = self._db.execute(
-            "SELECT count(*) FROM seen WHERE state IS NULL AND n NOT IN (SELECT n FROM settled)"
-        ).fetchone()
+        (unread,) = self._db.execute(f"SELECT count(*) FROM seen WHERE {_UNSETTLED}").fetchone()
         return int(unread)
 
     # -- 3. what is read -------------------------------------------------------------------------
@@ -191,8 +193,8 @@ class SqliteRun:
         last = 0
         while True:
             page = self._db.execute(
-                "SELECT n, path, bytes, mtime_ns FROM seen WHERE state IS NULL AND n > ?"
-                " AND n NOT IN (SELECT n FROM settled) ORDER BY n LIMIT ?",
+                f"SELECT n, path, bytes, mtime_ns FROM seen WHERE {_UNSETTLED} AND n > ?"
+                " ORDER BY n LIMIT ?",
                 (last, _PAGE),
             ).fetchall()
             if not page:
