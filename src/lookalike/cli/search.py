@@ -75,7 +75,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     form.add_argument("--json", action="store_true", help="one JSON object")
     form.add_argument("--paths", action="store_true", help="only paths, one a line")
     output.add_argument(
-        "-0",
+        "-z",
         "--null",
         action="store_true",
         help="with --paths: end each with a zero byte, not a line",
