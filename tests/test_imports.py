@@ -27,7 +27,7 @@ ALLOWED = {
     "pipeline": MIDDLE,
     "query": MIDDLE,
     "evaluate": MIDDLE,
-    "library": {*MIDDLE, "pipeline", "query", "evaluate"},
+    "library": {*MIDDLE, "pipeline", "query", "evaluate", "present"},
     "present": {"types"},
     "cli": {*MIDDLE, "pipeline", "query", "evaluate", "library", "present", "lookalike"},
     "lookalike": {*MIDDLE, "pipeline", "query", "evaluate", "library"},  # __init__: public names

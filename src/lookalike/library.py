@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,28 +13,17 @@ from uuid import UUID
 import numpy as np
 
 from lookalike import config
-from lookalike.decode import Decoded, decode, read
-from lookalike.errors import ImageError, InputError, LibraryMissingError
+from lookalike.errors import InputError, LibraryMissingError
 from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from lookalike.features.histogram import histogram
-from lookalike.indexes import ExactIndex
-from lookalike.indexes.base import Mask
-from lookalike.indexes.pca import PcaCache
+from lookalike.features.thumbnail import thumbnail
 from lookalike.pipeline import IndexReport, Progress, index
-from lookalike.query.search import (
-    ByColour,
-    ByMix,
-    ByVector,
-    Comparison,
-    Method,
-    Point,
-    rank,
-)
-from lookalike.query.terms import Crop, Term, parse_term
-from lookalike.stores import HistogramTable, SqliteStore, VectorTable
+from lookalike.present.captions import contact_sheet
+from lookalike.query.inputs import InputReader, Tables, open_picture
+from lookalike.query.search import Method, compare_by, rank
+from lookalike.query.terms import Term, parse_term
+from lookalike.stores import SqliteStore
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
-    DoubleArray,
     Hit,
     LedgerRow,
     QueryInput,
@@ -45,7 +32,6 @@ from lookalike.types import (
     Sheet,
     Space,
     State,
-    Tile,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +58,7 @@ class Library:
         self.folder = folder
         self._encoder = encoder
         self._store: SqliteStore | None = None
+        self._tables: Tables | None = None
         self._version: int | None = None
 
     @classmethod
@@ -97,7 +84,7 @@ class Library:
         """Release the library's files. Closing twice is harmless."""
         if self._store is not None:
             self._store.close()
-            self._store = None
+            self._store = self._tables = None
 
     def __enter__(self) -> Library:
         return self
@@ -141,7 +128,7 @@ class Library:
         with readable_errors(self.folder):
             store = SqliteStore(self.folder, write=True)
             try:
-                return index(store, self._default_encoder(store), expanded, options, progress)
+                return index(store, self._encoder_of(store), expanded, options, progress)
             finally:
                 if fresh and next(store.ledger(), None) is None:
                     store.discard()
@@ -179,14 +166,16 @@ class Library:
         terms = [_as_term(source) for source in sources]
         _check_weights(terms, method, combine)
         with readable_errors(self.folder):
-            self._refresh()
             return self._search(terms, k, method, combine, include_self)
 
     def _search(
         self, terms: list[Term], k: int, method: Method, combine: str, include_self: bool
     ) -> SearchResult:
-        comparison, live = self._comparison(method)
-        resolved = [self._resolve(term, method) for term in terms]
+        tables, store = self._current(), self._reader()
+        derived = self.folder / "derived" / "pca" / tables.space.name
+        comparison, live = compare_by(method, tables, derived)
+        reader = InputReader(store, tables, lambda: self._encoder_of(store), method)
+        resolved = [reader.read(term) for term in terms]
         allowed = live.copy()
         own = [item.record.bytes for item, _ in resolved if item.record]
         if own and not include_self:
@@ -194,7 +183,7 @@ class Library:
         found = rank(comparison, [point for _, point in resolved], k, combine, allowed)
         ids = [UUID(bytes=id_.tobytes()) for id_ in found.ids]
         distances = comparison.measure.distance(found.scores)
-        records = self._reader().get(ids)
+        records = store.get(ids)
         hits = tuple(
             Hit(
                 rank=number + 1,
@@ -212,7 +201,7 @@ class Library:
             method=method.by,
             measure=comparison.measure,
             combine=combine,
-            space=None if method.by == "colour" else self.space.name,
+            space=None if method.by == "colour" else tables.space.name,
             searched=int(allowed.sum()),
             exact=True,
             hits=hits,
@@ -222,8 +211,8 @@ class Library:
     def random_record(self, seed: int | None = None) -> UUID:
         """The id of a record drawn evenly; the same seed and library give the same one."""
         with readable_errors(self.folder):
-            self._refresh()
-            ids = np.sort(self._histograms.ids[self._histograms.live])
+            table = self._current().histograms
+            ids = np.sort(table.ids[table.live])
         if not len(ids):
             raise InputError(f"{self.folder}: the library is empty; index a folder first")
         chosen = random.Random(seed).choice(ids)  # noqa: S311 (nothing secret)
@@ -241,22 +230,15 @@ class Library:
 
     def sheet(self, result: SearchResult) -> Sheet:
         """A contact sheet of a search: inputs beside hits, made from thumbnails."""
-        from lookalike.features.thumbnail import thumbnail
+        hits = self.thumbnails([hit.id for hit in result.hits])
+        return contact_sheet(result, [self._input_picture(item) for item in result.inputs], hits)
 
-        inputs = []
-        for item in result.inputs:
-            if item.record and not item.crop:
-                picture = self.thumbnails([item.record])[0]
-            else:
-                assert item.path is not None  # only records are inputs without a file
-                picture = thumbnail(_cropped(self._decode(item.path), item.crop).image)
-            inputs.append(Tile(picture, _input_caption(item)))
-        pictures = self.thumbnails([hit.id for hit in result.hits])
-        hits = [
-            Tile(picture, hit_caption(hit, len(result.inputs)))
-            for hit, picture in zip(result.hits, pictures, strict=True)
-        ]
-        return Sheet(_title(result), inputs, hits)
+    def _input_picture(self, item: QueryInput) -> bytes | None:
+        if item.record and not item.crop:
+            stored = self.thumbnails([item.record])[0]
+            if stored is not None:
+                return stored
+        return thumbnail(open_picture(item.path, item.crop)) if item.path else None
 
     def pca_study(
         self,
@@ -269,8 +251,7 @@ class Library:
         from lookalike.evaluate.pca_study import study
 
         with readable_errors(self.folder):
-            self._refresh()
-            return study(self._vectors, dims, methods, queries=queries, target=target)
+            return study(self._current().vectors, dims, methods, queries=queries, target=target)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -287,117 +268,18 @@ class Library:
             self._store = SqliteStore(self.folder)
         return self._store
 
-    def _refresh(self) -> None:
-        """Forget tables that another process or ``add`` has since added to."""
+    def _current(self) -> Tables:
+        """The tables of the last commit; new ones if another process or ``add`` has committed."""
         version = self._reader().version()
-        if version != self._version:
-            for name in ("_vectors", "_histograms"):
-                self.__dict__.pop(name, None)
-            self._version = version
+        if self._tables is None or version != self._version:
+            self._tables, self._version = Tables(self._reader(), self.space), version
+        return self._tables
 
-    @cached_property
-    def _vectors(self) -> VectorTable:
-        return self._reader().vectors(self.space)
-
-    @cached_property
-    def _histograms(self) -> HistogramTable:
-        return self._reader().histograms()
-
-    def _default_encoder(self, store: SqliteStore) -> Encoder:
+    def _encoder_of(self, store: SqliteStore) -> Encoder:
         if self._encoder is None:
             spaces = store.spaces()
             self._encoder = load_encoder(spaces[0].encoder if spaces else DEFAULT_ENCODER)
         return self._encoder
-
-    def _comparison(self, method: Method) -> tuple[Comparison, Mask]:
-        if method.by == "colour":
-            return ByColour(self._histograms, method.metric), self._histograms.live
-        table = self._vectors
-        if method.by == "pca":
-            cache = PcaCache(self.folder / "derived" / "pca" / self.space.name, table)
-            model, reduced = cache.index(method.pca_method, method.dims)
-
-            def reduce(vector: DoubleArray) -> DoubleArray:
-                return np.asarray(model.transform(vector[None, :], method.dims)[0], np.float64)
-
-            return ByVector(reduced, reduce), table.live
-        meaning = ByVector(ExactIndex(table.ids, table.parts))
-        if method.by == "meaning":
-            return meaning, table.live
-        colour = ByColour(self._histograms, method.metric)
-        return ByMix(meaning, colour, method.colour_weight), table.live
-
-    def _resolve(self, term: Term, method: Method) -> tuple[QueryInput, Point]:
-        """What a term stands for: which record or file, and its numbers."""
-        store = self._reader()
-        if term.kind == "id":
-            record = UUID(term.value)
-            found = store.get([record])[0]
-            if found is None:
-                raise InputError(f"{term.text}: no record with this id in {self.folder}")
-            path = found.paths[0] if found.paths else None
-            if term.crop:
-                if path is None:
-                    raise InputError(f"{term.text}: its file is gone, a crop cannot be taken")
-                point = self._point(_cropped(self._decode(path), term.crop), term, method)
-            else:
-                point = self._stored_point(record, term, method)
-            return QueryInput(term.text, term.weight, path, record, term.crop), point
-        path = os.path.abspath(term.value)
-        known = store.find_path(path)
-        if known and not term.crop:
-            return (
-                QueryInput(term.text, term.weight, path, known[0]),
-                self._stored_point(known[0], term, method),
-            )
-        try:
-            file = read(path)
-            content = store.find_content(file.content_hash)
-            item = QueryInput(term.text, term.weight, path, content, term.crop)
-            if content is not None and not term.crop and self._is_live(content):
-                return item, self._stored_point(content, term, method)
-            return item, self._point(_cropped(decode(file.data), term.crop), term, method)
-        except ImageError as error:
-            raise _unreadable(term.value, error) from error
-
-    def _is_live(self, record: UUID) -> bool:
-        return self._histograms.row_of(record) is not None
-
-    def _decode(self, path: str) -> Decoded:
-        try:
-            return decode(read(path).data)
-        except ImageError as error:
-            raise _unreadable(path, error) from error
-
-    def _stored_point(self, record: UUID, term: Term, method: Method) -> Point:
-        vector = colours = None
-        if method.by != "colour":
-            row = self._vectors.row_of(record)
-            if row is None:
-                raise InputError(f"{term.text}: the record's file is gone; index again")
-            vector = self._vectors.vectors(np.array([row]))[0].astype(np.float64)
-        if method.by in ("colour", "mix"):
-            row = self._histograms.row_of(record)
-            if row is None:
-                raise InputError(f"{term.text}: the record's file is gone; index again")
-            colours = self._histograms.histogram(row).dense()
-        return Point(vector, colours, term.weight)
-
-    def _point(self, decoded: Decoded, term: Term, method: Method) -> Point:
-        vector = colours = None
-        if method.by != "colour":
-            encoder = self._default_encoder(self._reader())
-            if encoder.spec.space != self.space:
-                raise InputError(
-                    f"{term.text}: the library's vectors were made by other weights"
-                    f" ({self.space.weights_digest[:12]}); index into a new library"
-                )
-            pixels = encoder.prepare(decoded.image)[None]
-            # Stored vectors are halves; an input is rounded the same way, so that equal is equal.
-            vector = encoder.encode(pixels).vectors[0].astype(np.float16).astype(np.float64)
-        if method.by in ("colour", "mix"):
-            colours = histogram(decoded.image).dense()
-        return Point(vector, colours, term.weight)
 
 
 def _as_term(source: Source) -> Term:
@@ -417,57 +299,5 @@ def _check_weights(terms: Sequence[Term], method: Method, combine: str) -> None:
             f"--by {method.by}: colours cannot be subtracted; leave the minus out or"
             " compare by meaning"
         )
-    if (combine == "all" and len(set(weights)) > 1) or (combine == "all" and weights[0] < 0):
+    if combine == "all" and (len(set(weights)) > 1 or weights[0] < 0):
         raise InputError("--combine all: every input counts alike; leave weights and signs out")
-
-
-def _unreadable(path: str, error: ImageError) -> InputError:
-    told = error.detail.partition(";")[0]  # the rest cures an index run
-    detail = f" ({told})" if told else ""
-    return InputError(
-        f"{path}: cannot be read as a picture: {error.reason}{detail}; give another file"
-    )
-
-
-def _cropped(decoded: Decoded, crop: Crop | None) -> Decoded:
-    if crop is None:
-        return decoded
-    left, top, width, height = crop
-    image = decoded.image
-    box = (
-        min(round(left * image.width), image.width - 1),
-        min(round(top * image.height), image.height - 1),
-    )
-    end = (
-        max(box[0] + 1, min(image.width, round((left + width) * image.width))),
-        max(box[1] + 1, min(image.height, round((top + height) * image.height))),
-    )
-    return replace(decoded, image=image.crop((*box, *end)))
-
-
-def _input_caption(item: QueryInput) -> list[str]:
-    name = os.path.basename(item.path or item.term)
-    folder = os.path.basename(os.path.dirname(item.path)) if item.path else ""
-    weight = "" if item.weight == 1 else f"weight {item.weight:g}"
-    return [name, folder, weight]
-
-
-def hit_caption(hit: Hit, inputs: int) -> list[str]:
-    """The lines under a hit on a sheet: rank and score, name, other places, per-input scores."""
-    name = os.path.basename(hit.paths[0]) if hit.paths else str(hit.id)
-    folder = os.path.basename(os.path.dirname(hit.paths[0])) if hit.paths else ""
-    more = f" (+{len(hit.paths) - 1} more)" if len(hit.paths) > 1 else ""
-    lines = [f"{hit.rank}.  {hit.score:.3f}", f"{folder}/{name}{more}"]
-    if inputs > 1:
-        lines.append("each: " + "  ".join(f"{score:.2f}" for score in hit.input_scores))
-    return lines
-
-
-def _title(result: SearchResult) -> str:
-    options = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in result.options.items()
-    )
-    how = f"by {result.method}" + (f" ({options})" if options else "")
-    several = f", {result.combine} of {len(result.inputs)} inputs" if len(result.inputs) > 1 else ""
-    better = "higher" if result.measure.higher_is_better else "lower"
-    return f"{how}{several} · {result.measure.name}, {better} is more alike"

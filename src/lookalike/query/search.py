@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,8 @@ from lookalike.features.pca import PCA_METHODS
 from lookalike.indexes import ColourIndex, ExactIndex, Neighbours
 from lookalike.indexes.base import Mask, rerank
 from lookalike.indexes.exact import MARGIN
-from lookalike.stores import HistogramTable
+from lookalike.indexes.pca import PcaCache
+from lookalike.stores import HistogramTable, VectorTable
 from lookalike.types import (
     COLOUR_MEASURES,
     COSINE,
@@ -209,6 +211,35 @@ def colour_likeness(scores: DoubleArray, measure: Measure) -> DoubleArray:
     if measure.higher_is_better:
         return scores
     return 1.0 - scores if np.isfinite(measure.highest) else 1.0 / (1.0 + scores)
+
+
+class TablesLike(Protocol):
+    """What a comparison reads: one table or both."""
+
+    @property
+    def vectors(self) -> VectorTable: ...
+
+    @property
+    def histograms(self) -> HistogramTable: ...
+
+
+def compare_by(method: Method, tables: TablesLike, derived: Path) -> tuple[Comparison, Mask]:
+    """The comparison of a method, and which of its rows are live; ``derived`` keeps PCA's files."""
+    if method.by == "colour":
+        return ByColour(tables.histograms, method.metric), tables.histograms.live
+    table = tables.vectors
+    if method.by == "pca":
+        model, reduced = PcaCache(derived, table).index(method.pca_method, method.dims)
+
+        def reduce(vector: DoubleArray) -> DoubleArray:
+            return np.asarray(model.transform(vector[None, :], method.dims)[0], np.float64)
+
+        return ByVector(reduced, reduce), table.live
+    meaning = ByVector(ExactIndex(table.ids, table.parts))
+    if method.by == "meaning":
+        return meaning, table.live
+    colour = ByColour(tables.histograms, method.metric)
+    return ByMix(meaning, colour, method.colour_weight), table.live
 
 
 def _aligned(ids: IdArray, others: IdArray) -> NDArray[np.int64]:

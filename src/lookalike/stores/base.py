@@ -183,5 +183,8 @@ class Store(Protocol):
     def count(self) -> int:
         """Records that have at least one file now."""
 
+    def version(self) -> int:
+        """A number that changes whenever somebody else has committed something."""
+
     def close(self) -> None:
         """Release files and locks. Closing twice is harmless."""

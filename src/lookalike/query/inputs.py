@@ -1,0 +1,151 @@
+"""Terms to points: the numbers of an input, from the store if it is known, else from its file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from uuid import UUID
+
+import numpy as np
+from PIL import Image
+
+from lookalike.decode import ReadFile, decode, read
+from lookalike.errors import ImageError, InputError
+from lookalike.features.encoders import Encoder
+from lookalike.features.histogram import histogram
+from lookalike.query.search import Method, Point
+from lookalike.query.terms import Crop, Term
+from lookalike.stores import HistogramTable, Store, VectorTable
+from lookalike.types import DoubleArray, QueryInput, Space
+
+
+class Tables:
+    """The numbers of one commit of a library, mapped when they are first asked for."""
+
+    def __init__(self, store: Store, space: Space) -> None:
+        self.space = space
+        self._store = store
+
+    @cached_property
+    def vectors(self) -> VectorTable:
+        """All vectors of the space."""
+        return self._store.vectors(self.space)
+
+    @cached_property
+    def histograms(self) -> HistogramTable:
+        """All histograms."""
+        return self._store.histograms()
+
+
+class InputReader:
+    """Reads the inputs of one search; ``encoder`` is asked for only if a picture is new."""
+
+    def __init__(
+        self, store: Store, tables: Tables, encoder: Callable[[], Encoder], method: Method
+    ) -> None:
+        self._store = store
+        self._tables = tables
+        self._encoder = encoder
+        self._meaning = method.by != "colour"
+        self._colour = method.by in ("colour", "mix")
+
+    def read(self, term: Term) -> tuple[QueryInput, Point]:
+        """What a term stands for: which file or record, and its numbers."""
+        return self._by_id(term) if term.kind == "id" else self._by_path(term)
+
+    def _by_id(self, term: Term) -> tuple[QueryInput, Point]:
+        record = UUID(term.value)
+        found = self._store.get([record])[0]
+        if found is None:
+            raise InputError(
+                f"{term.text}: no record with this id; lookalike ledger --csv - lists them"
+            )
+        path = found.paths[0] if found.paths else None
+        item = QueryInput(term.text, term.weight, path, record, term.crop)
+        stored = None if term.crop else self._stored(record, term.weight)
+        if stored is not None:
+            return item, stored
+        if path is None:
+            raise InputError(f"{term.text}: the record's file is gone; index its folder again")
+        return item, self._fresh(open_picture(path, term.crop), term.weight)
+
+    def _by_path(self, term: Term) -> tuple[QueryInput, Point]:
+        path = os.path.abspath(term.value)
+        known = None if term.crop else self._store.find_path(path)
+        stored = self._stored(known[0], term.weight) if known else None
+        if known and stored is not None:
+            return QueryInput(term.text, term.weight, path, known[0]), stored
+        file = _read(term.value)
+        record = self._store.find_content(file.content_hash)
+        item = QueryInput(term.text, term.weight, path, record, term.crop)
+        stored = self._stored(record, term.weight) if record and not term.crop else None
+        return item, stored or self._fresh(_decoded(term.value, file, term.crop), term.weight)
+
+    def _stored(self, record: UUID, weight: float) -> Point | None:
+        """The numbers of a live record, or None where a table does not have them."""
+        vector = colours = None
+        if self._meaning:
+            row = self._tables.vectors.row_of(record)
+            if row is None:
+                return None
+            vector = self._tables.vectors.vectors(np.array([row]))[0].astype(np.float64)
+        if self._colour:
+            row = self._tables.histograms.row_of(record)
+            if row is None:
+                return None
+            colours = self._tables.histograms.histogram(row).dense()
+        return Point(vector, colours, weight)
+
+    def _fresh(self, picture: Image.Image, weight: float) -> Point:
+        vector = self._encoded(picture) if self._meaning else None
+        colours = histogram(picture).dense() if self._colour else None
+        return Point(vector, colours, weight)
+
+    def _encoded(self, picture: Image.Image) -> DoubleArray:
+        encoder = self._encoder()
+        if encoder.spec.space != self._tables.space:
+            space = self._tables.space
+            raise InputError(
+                f"the library's vectors were made by {space.name} {space.weights_digest[:12]}, not"
+                f" by {encoder.spec.name} {encoder.spec.weights_digest[:12]}; index into a new"
+                " library"
+            )
+        vector = encoder.encode(encoder.prepare(picture)[None]).vectors[0]
+        # Stored vectors are halves; an input is rounded the same way, so that equal is equal.
+        return np.asarray(vector.astype(np.float16), np.float64)
+
+
+def open_picture(path: str, crop: Crop | None = None) -> Image.Image:
+    """An input's picture, RGB; raises InputError if it cannot be read."""
+    return _decoded(path, _read(path), crop)
+
+
+def _read(path: str) -> ReadFile:
+    try:
+        return read(path)
+    except ImageError as error:
+        raise _unreadable(path, error) from error
+
+
+def _decoded(path: str, file: ReadFile, crop: Crop | None) -> Image.Image:
+    try:
+        image = decode(file.data).image
+    except ImageError as error:
+        raise _unreadable(path, error) from error
+    return image.crop(_box(image.size, crop)) if crop else image
+
+
+def _unreadable(path: str, error: ImageError) -> InputError:
+    told = error.detail.partition(";")[0]  # the rest cures an index run
+    detail = f" ({told})" if told else ""
+    return InputError(
+        f"{path}: cannot be read as a picture: {error.reason}{detail}; give another file"
+    )
+
+
+def _box(size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
+    """A crop's left, top, right and bottom in pixels, at least one pixel wide and high."""
+    left, top = (min(round(crop[i] * size[i]), size[i] - 1) for i in (0, 1))
+    right, bottom = (min(round((crop[i] + crop[i + 2]) * size[i]), size[i]) for i in (0, 1))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
