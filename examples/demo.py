@@ -3,20 +3,22 @@
     python examples/demo.py [FOLDER]
 
 Without a folder, the photos in scikit-image's wheel are used. Every command is printed before it is
-run. The library lies in .demo/library, the sheet in .demo/sheet.png; its path is printed last.
+run. Libraries (one a folder) and the sheet lie in .demo; the sheet's path is printed last.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 DEMO = Path(".demo")
-LIBRARY = DEMO / "library"
 SHEET = DEMO / "sheet.png"
 
 
@@ -26,8 +28,14 @@ def main() -> int:
         own = Path(sys.argv[1]) if len(sys.argv) > 1 else None
         folder = own or shipped_photos()
         DEMO.mkdir(exist_ok=True)
+        library = DEMO / f"library-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:8]}"
+        lookalike = partial(run, library)
         lookalike("index", folder)
-        inputs = two_inputs() if own else [folder / "motorcycle_left.png", folder / "rocket.jpg"]
+        inputs = (
+            two_inputs(lookalike)
+            if own
+            else [folder / "motorcycle_left.png", folder / "rocket.jpg"]
+        )
         lookalike("search", *inputs, "--sheet", SHEET)
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
@@ -43,7 +51,7 @@ def shipped_photos() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def two_inputs() -> list[str]:
+def two_inputs(lookalike: Callable[..., str]) -> list[str]:
     """A random picture and the one most like it, so that the two have something in common."""
     found = lookalike("search", "--random", "--seed", "6", "-k", "1", "--json", show=False)
     result = json.loads(found)
@@ -51,9 +59,9 @@ def two_inputs() -> list[str]:
     return [first, *(hit["paths"][0] for hit in result["hits"])]
 
 
-def lookalike(*arguments: object, show: bool = True) -> str:
-    """Run the real command on the demo's library; returns its standard output."""
-    words = ["lookalike", *map(str, arguments), "--library", str(LIBRARY)]
+def run(library: Path, *arguments: object, show: bool = True) -> str:
+    """Run the real command on a library; returns its standard output."""
+    words = ["lookalike", *map(str, arguments), "--library", str(library)]
     if show:
         print(f"$ {shlex.join(words)}", flush=True)
     command = [sys.executable, "-m", *words]

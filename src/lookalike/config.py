@@ -20,7 +20,7 @@ def default_library() -> Path:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a single file may cost. One decoded pixel takes 3 to 4 bytes of memory."""
+    """What a single file may cost. A decoded pixel takes 4 to 12 bytes, in every thread."""
 
     megapixels: float = 100.0
     megabytes: float = 500.0

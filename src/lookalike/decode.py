@@ -157,6 +157,8 @@ _TRUNCATION_WORDS = ("truncat", "end of file", "eof", "not enough", "too short",
 def _refusal(error: Exception) -> ImageError:
     if isinstance(error, ImageError):
         return error
+    if isinstance(error, MemoryError):
+        return ImageError(Reason.READ_ERROR, "not enough memory; try again")
     detail = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, EOFError) or any(word in detail.lower() for word in _TRUNCATION_WORDS):
         return ImageError(Reason.TRUNCATED, detail)
@@ -184,7 +186,9 @@ def _opaque(image: Image.Image) -> Image.Image:
     elif image.mode in ("YCbCr", "HSV", "1"):
         return image.convert("RGB")
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
+        # Reduced before it is laid on white: that would take three more copies of the full size.
+        # Colours are multiplied by alpha meanwhile, so that hidden ones do not count.
+        image = _reduced(image.convert("RGBA").convert("RGBa")).convert("RGBA")
         white = Image.new("RGBA", image.size, (*WHITE, 255))
         return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
@@ -196,21 +200,22 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     Integers are taken as 16-bit when they exceed 8 bits; floats within 0..1 are scaled, others
     stretched between their least and greatest value.
     """
-    pixels = np.asarray(image).astype(np.float64)
+    pixels = np.asarray(image)
+    low, scale = 0.0, 1.0
     if image.mode == "F":
         finite = np.isfinite(pixels)
-        low, high = (
-            float(pixels.min(initial=np.inf, where=finite)),
-            float(pixels.max(initial=-np.inf, where=finite)),
-        )
-        low, high = (low, high) if finite.any() else (0.0, 0.0)
-        pixels = np.where(finite, pixels, low)
-        if low < 0.0 or high > 1.0:
-            pixels = (pixels - low) / max(high - low, 1e-12)
-        pixels = pixels * 255.0
-    elif image.mode.startswith("I;16") or pixels.max(initial=0.0) > 255.0:
-        pixels = pixels / 257.0
-    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+        low = float(pixels.min(initial=np.inf, where=finite)) if finite.any() else 0.0
+        high = float(pixels.max(initial=-np.inf, where=finite)) if finite.any() else 0.0
+        low, high = (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, high)
+        scale = 255.0 / max(high - low, 1e-12)
+    elif image.mode.startswith("I;16") or pixels.max(initial=0) > 255:
+        scale = 1.0 / 257.0
+    out = np.empty(pixels.shape, dtype=np.uint8)
+    for top in range(0, len(pixels), 256):  # in strips: float64 takes eight times the memory
+        strip = pixels[top : top + 256].astype(np.float64)
+        strip = (np.where(np.isfinite(strip), strip, low) - low) * scale
+        out[top : top + 256] = np.clip(np.rint(strip), 0, 255)
+    return Image.fromarray(out)
 
 
 def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:

@@ -15,10 +15,9 @@ import numpy as np
 from lookalike import config
 from lookalike.errors import InputError, LibraryMissingError
 from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from lookalike.features.thumbnail import thumbnail
 from lookalike.pipeline import IndexReport, Progress, index
 from lookalike.present.captions import contact_sheet
-from lookalike.query.inputs import InputReader, Tables, open_picture
+from lookalike.query.inputs import InputReader, Tables
 from lookalike.query.search import Method, compare_by, rank
 from lookalike.query.terms import Term, parse_term
 from lookalike.stores import SqliteStore
@@ -26,7 +25,6 @@ from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     Hit,
     LedgerRow,
-    QueryInput,
     Record,
     SearchResult,
     Sheet,
@@ -231,14 +229,11 @@ class Library:
     def sheet(self, result: SearchResult) -> Sheet:
         """A contact sheet of a search: inputs beside hits, made from thumbnails."""
         hits = self.thumbnails([hit.id for hit in result.hits])
-        return contact_sheet(result, [self._input_picture(item) for item in result.inputs], hits)
-
-    def _input_picture(self, item: QueryInput) -> bytes | None:
-        if item.record and not item.crop:
-            stored = self.thumbnails([item.record])[0]
-            if stored is not None:
-                return stored
-        return thumbnail(open_picture(item.path, item.crop)) if item.path else None
+        inputs = [
+            item.thumbnail or (self.thumbnails([item.record])[0] if item.record else None)
+            for item in result.inputs
+        ]
+        return contact_sheet(result, inputs, hits)
 
     def pca_study(
         self,

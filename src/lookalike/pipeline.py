@@ -92,7 +92,7 @@ def index(
     """
     progress = progress or Silence()
     roots = absolute_roots(paths)
-    run = store.run(encoder.spec.space)
+    run = store.run(encoder.spec.space, roots)
     # 1. What lies there?
     found = scan(roots, hidden=options.hidden, is_library=is_library)
     images = run.note(_first_images(found, options.limit))
@@ -196,9 +196,11 @@ def analyse(
         if known(file.content_hash):
             return Outcome(file.entry, file.content_hash)
         decoded = decode(file.data, limits)
+        return describe(file.entry, file.content_hash, decoded, prepare)
     except ImageError as error:
         return Outcome(entry, reason=error.reason, detail=error.detail)
-    return describe(file.entry, file.content_hash, decoded, prepare)
+    except MemoryError:
+        return Outcome(entry, reason=Reason.READ_ERROR, detail="not enough memory; try again")
 
 
 def describe(

@@ -28,14 +28,24 @@ Found = FileEntry | PassedOver
 
 
 def absolute_roots(paths: Iterable[str]) -> list[str]:
-    """Absolute paths of what is to be scanned, without repeats; raises if one does not exist."""
-    roots: dict[str, None] = {}
+    """Absolute paths of what is to be scanned, without repeats; raises if one does not exist.
+
+    A link to, or into, a folder that is named before it is left out: its files have their paths.
+    """
+    roots: list[str] = []
     for path in paths:
         root = os.path.abspath(path)
         if not os.path.exists(root):
             raise InputError(f"{path}: no such file or folder; check the path")
-        roots[root] = None
-    return list(roots)
+        real = os.path.realpath(root)
+        alias = any(_lies_in(real, os.path.realpath(r)) and not _lies_in(root, r) for r in roots)
+        if root not in roots and not alias:
+            roots.append(root)
+    return roots
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def scan(

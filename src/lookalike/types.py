@@ -244,6 +244,8 @@ class QueryInput:
     path: str | None = None
     record: UUID | None = None
     crop: tuple[float, float, float, float] | None = None
+    thumbnail: bytes | None = field(default=None, repr=False, compare=False)
+    """A JPEG of the input, where it is not a record's own picture."""
 
 
 @dataclass(frozen=True, slots=True)

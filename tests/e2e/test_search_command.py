@@ -8,6 +8,7 @@ import io
 import math
 import os
 import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -559,3 +560,23 @@ def test_pca_study_recommends_one_of_its_trials(indexed: Command) -> None:
     shares = [trial["variance"] for trial in study["trials"] if trial["dims"]]
     assert shares == sorted(shares)
     indexed("pca", "study", "--dims", "4,x").refused(2, "--dims", "x")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [("search", "--random"), ("ledger",), ("ledger", "--csv", "-")]
+)
+def test_output_that_cannot_be_written_is_one_line(
+    arguments: tuple[str, ...], indexed: Command
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*indexed.program, *arguments],
+            env=indexed.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"No space left" in done.stderr.splitlines()[-1]

@@ -276,7 +276,7 @@ def test_a_folder_without_images_is_refused_and_no_library_is_left(
     (tmp_path / "empty").mkdir()
     with pytest.raises(NothingDoneError, match="no images found"):
         library.add([tmp_path / "empty"])
-    assert not library.folder.exists()
+    assert [path.name for path in library.folder.iterdir()] == ["writer.lock"]
 
 
 def test_a_run_that_fails_deletes_nothing_that_it_did_not_make(

@@ -42,14 +42,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--max-megapixels",
-        type=float,
+        type=amount,
         default=Limits.megapixels,
         metavar="MP",
         help="refuse larger pictures (default: %(default)g)",
     )
     parser.add_argument(
         "--max-megabytes",
-        type=float,
+        type=amount,
         default=Limits.megabytes,
         metavar="MB",
         help="refuse larger files (default: %(default)g)",
@@ -114,6 +114,17 @@ class Bar:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def amount(text: str) -> float:
+    """A finite number above zero, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: a number above zero is needed")
+    return value
 
 
 def positive(text: str) -> int:

@@ -62,8 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         talk("stopped; what was committed stays, the same command continues")
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        _drop_output()
+        talk(f"{error.filename or 'output'}: {error.strerror}; check the disk it goes to")
+        return 1
+
+
+def _drop_output() -> None:
+    """Keep Python from trying to write what is left when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

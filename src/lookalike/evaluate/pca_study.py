@@ -132,5 +132,5 @@ def _neighbours(
         started = time.perf_counter()
         rows = index.nearest(point, NEIGHBOURS + 1, table.live).rows
         times.append(time.perf_counter() - started)
-        found.append({int(r) for r in rows if r != row})
-    return [set(list(f)[:NEIGHBOURS]) for f in found], float(np.median(times)) * 1e3
+        found.append({int(r) for r in rows[rows != row][:NEIGHBOURS]})
+    return found, float(np.median(times)) * 1e3

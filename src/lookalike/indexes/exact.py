@@ -39,7 +39,7 @@ class ExactIndex(ScanIndex):
 
         The query may have any length. A query of zeros is alike to nothing: all scores are 0.
         """
-        target = _unit(query).astype(np.float32)
+        target = unit_vector(query).astype(np.float32)
         out = np.empty(len(self.ids))
         for start, part in zip(self._starts, self._parts, strict=False):
             for offset in range(0, len(part), _CHUNK):
@@ -60,7 +60,7 @@ class ExactIndex(ScanIndex):
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
         """Cosines with the given rows only, float64 (m,)."""
-        target = _unit(query)
+        target = unit_vector(query)
         out = np.empty(len(rows))
         for start in range(0, len(rows), _EXACT_ROWS):
             chosen = rows[start : start + _EXACT_ROWS]
@@ -99,7 +99,8 @@ def _widened(halves: NDArray[np.float16]) -> FloatArray:
     return bits.view(np.float32)
 
 
-def _unit(query: DoubleArray) -> DoubleArray:
+def unit_vector(query: DoubleArray) -> DoubleArray:
+    """A vector of length 1, float64 (dim,); zeros, also by cancellation, stay zeros."""
     vector = np.asarray(query, dtype=np.float64)
     length = float(np.sqrt(np.sum(vector * vector)))
-    return vector / length if length > 0 else vector
+    return vector / length if length > 1e-12 else np.zeros_like(vector)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cached_property
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -14,28 +14,19 @@ from lookalike.decode import ReadFile, decode, read
 from lookalike.errors import ImageError, InputError
 from lookalike.features.encoders import Encoder
 from lookalike.features.histogram import histogram
+from lookalike.features.thumbnail import thumbnail
 from lookalike.query.search import Method, Point
 from lookalike.query.terms import Crop, Term
-from lookalike.stores import HistogramTable, Store, VectorTable
+from lookalike.stores import Store
 from lookalike.types import DoubleArray, QueryInput, Space
 
 
 class Tables:
-    """The numbers of one commit of a library, mapped when they are first asked for."""
+    """The vectors and histograms of one commit of a library, mapped from disk."""
 
     def __init__(self, store: Store, space: Space) -> None:
         self.space = space
-        self._store = store
-
-    @cached_property
-    def vectors(self) -> VectorTable:
-        """All vectors of the space."""
-        return self._store.vectors(self.space)
-
-    @cached_property
-    def histograms(self) -> HistogramTable:
-        """All histograms."""
-        return self._store.histograms()
+        self.vectors, self.histograms = store.tables(space)
 
 
 class InputReader:
@@ -68,7 +59,7 @@ class InputReader:
             return item, stored
         if path is None:
             raise InputError(f"{term.text}: the record's file is gone; index its folder again")
-        return item, self._fresh(open_picture(path, term.crop), term.weight)
+        return self._fresh(item, _decoded(path, _read(path), term.crop))
 
     def _by_path(self, term: Term) -> tuple[QueryInput, Point]:
         path = os.path.abspath(term.value)
@@ -80,7 +71,7 @@ class InputReader:
         record = self._store.find_content(file.content_hash)
         item = QueryInput(term.text, term.weight, path, record, term.crop)
         stored = self._stored(record, term.weight) if record and not term.crop else None
-        return item, stored or self._fresh(_decoded(term.value, file, term.crop), term.weight)
+        return (item, stored) if stored else self._fresh(item, _decoded(path, file, term.crop))
 
     def _stored(self, record: UUID, weight: float) -> Point | None:
         """The numbers of a live record, or None where a table does not have them."""
@@ -97,10 +88,11 @@ class InputReader:
             colours = self._tables.histograms.histogram(row).dense()
         return Point(vector, colours, weight)
 
-    def _fresh(self, picture: Image.Image, weight: float) -> Point:
+    def _fresh(self, item: QueryInput, picture: Image.Image) -> tuple[QueryInput, Point]:
         vector = self._encoded(picture) if self._meaning else None
         colours = histogram(picture).dense() if self._colour else None
-        return Point(vector, colours, weight)
+        shown = replace(item, thumbnail=thumbnail(picture))
+        return shown, Point(vector, colours, item.weight)
 
     def _encoded(self, picture: Image.Image) -> DoubleArray:
         encoder = self._encoder()
@@ -114,11 +106,6 @@ class InputReader:
         vector = encoder.encode(encoder.prepare(picture)[None]).vectors[0]
         # Stored vectors are halves; an input is rounded the same way, so that equal is equal.
         return np.asarray(vector.astype(np.float16), np.float64)
-
-
-def open_picture(path: str, crop: Crop | None = None) -> Image.Image:
-    """An input's picture, RGB; raises InputError if it cannot be read."""
-    return _decoded(path, _read(path), crop)
 
 
 def _read(path: str) -> ReadFile:

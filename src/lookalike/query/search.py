@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.indexes import ColourIndex, ExactIndex, Neighbours
 from lookalike.indexes.base import Mask, rerank
-from lookalike.indexes.exact import MARGIN
+from lookalike.indexes.exact import MARGIN, unit_vector
 from lookalike.indexes.pca import PcaCache
 from lookalike.stores import HistogramTable, VectorTable
 from lookalike.types import (
@@ -96,17 +96,12 @@ def mean_point(points: Sequence[Point]) -> Point:
     weights = np.array([point.weight for point in points])
     vector = histogram = None
     if all(point.vector is not None for point in points):
-        vectors = np.stack([_unit(point.need_vector()) for point in points])
-        vector = _unit(weights @ vectors)
+        vectors = np.stack([unit_vector(point.need_vector()) for point in points])
+        vector = unit_vector(weights @ vectors)
     if all(point.histogram is not None for point in points):
         histograms = np.stack([point.need_histogram() for point in points])
         histogram = weights @ histograms / weights.sum() if weights.min() > 0 else None
     return Point(vector, histogram)
-
-
-def _unit(vector: DoubleArray) -> DoubleArray:
-    length = float(np.linalg.norm(vector))
-    return vector / length if length > 1e-12 else np.zeros_like(vector)
 
 
 class Comparison(Protocol):
@@ -116,6 +111,9 @@ class Comparison(Protocol):
     ids: IdArray
     margin: float
     """How far ``scores`` may be off; ``nearest`` and ``score_rows`` are exact."""
+
+    def place(self, point: Point) -> Point:
+        """An input as a point of the space compared in; the others take only such points."""
 
     def scores(self, point: Point) -> DoubleArray:
         """Scores of a point against all rows, float64 (n,)."""
@@ -140,17 +138,18 @@ class ByVector:
         self._index = index
         self._reduce = reduce or (lambda vector: vector)
 
-    def _query(self, point: Point) -> DoubleArray:
-        return self._reduce(point.need_vector())
+    def place(self, point: Point) -> Point:
+        # Before inputs are averaged: centring makes PCA blind to signs and sums of raw vectors.
+        return replace(point, vector=self._reduce(point.need_vector()))
 
     def scores(self, point: Point) -> DoubleArray:
-        return self._index.scores(self._query(point))
+        return self._index.scores(point.need_vector())
 
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
-        return self._index.nearest(self._query(point), k, allowed)
+        return self._index.nearest(point.need_vector(), k, allowed)
 
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
-        return self._index.score_rows(self._query(point), rows)
+        return self._index.score_rows(point.need_vector(), rows)
 
 
 class ByColour:
@@ -162,6 +161,9 @@ class ByColour:
         self._index = ColourIndex(table, metric)
         self.measure = self._index.measure
         self.ids = self._index.ids
+
+    def place(self, point: Point) -> Point:
+        return point
 
     def scores(self, point: Point) -> DoubleArray:
         return self._index.scores(point.need_histogram())
@@ -183,6 +185,9 @@ class ByMix:
         self.ids = meaning.ids
         self._meaning, self._colour, self._weight = meaning, colour, colour_weight
         self._rows = _aligned(meaning.ids, colour.ids)
+
+    def place(self, point: Point) -> Point:
+        return self._meaning.place(point)
 
     def scores(self, point: Point) -> DoubleArray:
         colour = self._colour.scores(point)[self._rows]
@@ -247,7 +252,10 @@ def _aligned(ids: IdArray, others: IdArray) -> NDArray[np.int64]:
     if len(ids) == len(others) and bool((ids == others).all()):
         return np.arange(len(ids))
     order = np.argsort(others, kind="stable")
-    return order[np.searchsorted(others[order], ids, side="right") - 1]
+    rows: NDArray[np.int64] = order[np.searchsorted(others[order], ids, side="right") - 1]
+    if not bool((others[rows] == ids).all()):
+        raise ValueError("the two tables do not hold the same records")
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +276,7 @@ def rank(
     it is least alike, so that a hit has some likeness to each.
     """
     _require("combination", combine, COMBINATIONS)
+    points = [comparison.place(point) for point in points]
     if combine == "mean" or len(points) == 1:
         found = comparison.nearest(mean_point(points), k, allowed)
     else:

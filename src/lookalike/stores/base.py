@@ -150,8 +150,8 @@ class Store(Protocol):
     removes files that are gone and records left without files; readers see the last commit.
     """
 
-    def run(self, space: Space) -> Run:
-        """Begin an indexing run that writes vectors into ``space``."""
+    def run(self, space: Space, roots: Sequence[str] = ()) -> Run:
+        """Begin an indexing run over ``roots`` that writes vectors into ``space``."""
 
     def get(self, ids: Sequence[UUID]) -> list[Record | None]:
         """Records by id, in the order asked for."""
@@ -167,6 +167,9 @@ class Store(Protocol):
 
     def spaces(self) -> list[Space]:
         """The spaces that have vectors, the library's default first."""
+
+    def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
+        """Vectors and histograms of one and the same commit."""
 
     def vectors(self, space: Space) -> VectorTable:
         """All committed vectors of a space."""

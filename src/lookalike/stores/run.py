@@ -93,29 +93,22 @@ class _Place(NamedTuple):
         return (now.bytes, now.mtime_ns) == (self.bytes, self.mtime_ns)
 
 
-def _moved_from(others: Sequence[_Place]) -> _Place | None:
-    """Which of a record's other places a file came from, or None if it is a copy.
-
-    One that vanished; or, if something else lies now at all of them, the first.
-    """
-    for place in others:
-        if not os.path.lexists(place.path):
-            return place
-    if others and not any(place.holds() for place in others):
-        return others[0]
-    return None
-
-
 class SqliteRun:
     """A Run of the embedded store; made by ``SqliteStore.run``."""
 
     def __init__(
-        self, connection: sqlite3.Connection, series: _Series, space: Space, space_key: int
+        self,
+        connection: sqlite3.Connection,
+        series: _Series,
+        space: Space,
+        space_key: int,
+        roots: Sequence[str] = (),
     ) -> None:
         self._db = connection
         self._series = series
         self._space = space
         self._space_key = space_key
+        self._roots = [_inside(os.fsencode(root)) for root in roots]
         for table in ("seen", "settled", "closed"):
             self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
         self._db.execute(_SEEN)
@@ -167,6 +160,7 @@ class SqliteRun:
         """Enter what needs no reading (unchanged, passed over); returns how many are to be read."""
         with transaction(self._db):
             self._db.execute(_SETTLED, {"retry": retry})
+            self._note_closed_folders()
             self._db.execute(
                 "UPDATE files SET state = 'unchanged', reason = ?, detail = '', run = ?"
                 " WHERE key IN (SELECT file FROM settled WHERE live)"
@@ -242,7 +236,7 @@ class SqliteRun:
                 return State.INDEXED, Reason.BACK, ""
             return State.UNCHANGED, Reason.SAME_CONTENT, ""
         others = [] if new else self._files_of(record)
-        old = _moved_from(others)
+        old = self._moved_from(others)
         if old is not None:
             if not os.path.lexists(old.path):
                 self._db.execute("DELETE FROM files WHERE path = ?", (old.path,))
@@ -252,6 +246,33 @@ class SqliteRun:
         if new:
             return State.INDEXED, Reason.NEW, ""
         return State.INDEXED, Reason.DUPLICATE if others else Reason.BACK, ""
+
+    def _moved_from(self, others: Sequence[_Place]) -> _Place | None:
+        """Which of a record's other places a file came from, or None if it is a copy.
+
+        One that is certainly gone; or, if something else lies now at all of them, the first.
+        """
+        for place in others:
+            if not os.path.lexists(place.path) and self._is_certain(place.path):
+                return place
+        if others and all(os.path.lexists(p.path) and not p.holds() for p in others):
+            return others[0]
+        return None
+
+    def _is_certain(self, missing: bytes) -> bool:
+        """Whether a path is missing for good, not for a drive or folder that cannot be seen now."""
+        if any(prefix < missing < after for prefix, after in self._roots):
+            closed = self._db.execute(
+                "SELECT 1 FROM closed WHERE ? > prefix AND ? < after", (missing, missing)
+            )
+            return closed.fetchone() is None
+        folder = os.path.dirname(missing)
+        while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+            folder = os.path.dirname(folder)
+        try:
+            return bool(os.listdir(folder))  # an empty one is where a drive is mounted
+        except OSError:
+            return False
 
     def _files_of(self, record: int) -> list[_Place]:
         rows = self._db.execute(
@@ -342,7 +363,6 @@ class SqliteRun:
         """End the run. If the scan was complete, files under ``roots`` not seen become gone."""
         with transaction(self._db):
             if complete:
-                self._note_closed_folders()
                 for root in roots:
                     self._mark_gone(root)
             self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), self._id))
@@ -368,8 +388,9 @@ class SqliteRun:
         """Files by state and reason, of those this run saw or missed."""
         rows = self._db.execute(
             "SELECT state, reason, count(*) FROM files"
-            " WHERE path IN (SELECT path FROM seen) OR run >= ? GROUP BY state, reason",
-            (self._continues,),
+            " WHERE path IN (SELECT path FROM seen) OR state = 'gone' AND run = ?"
+            " GROUP BY state, reason",
+            (self._id,),
         )
         return {(State(state), Reason(reason)): count for state, reason, count in rows}
 

@@ -144,7 +144,7 @@ class Series:
         last = segments[-1] if segments else Segment(1, 0, 0)
         if last.rows >= SEGMENT_ROWS:
             last = Segment(last.number + 1, 0, 0)
-        _make_folder(self._folder)
+        make_folder(self._folder)
         for column in self._columns:
             values = np.ascontiguousarray(row_values[column.suffix], dtype=column.dtype)
             if column.suffix == "ends":
@@ -192,10 +192,10 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Create a folder and what leads to it, each name durable before the next."""
     if not folder.is_dir():
-        _make_folder(folder.parent)
+        make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
 

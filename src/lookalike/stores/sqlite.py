@@ -26,6 +26,7 @@ from lookalike.stores.segments import (
     HISTOGRAM_COLUMNS,
     Segment,
     Series,
+    make_folder,
     vector_columns,
 )
 from lookalike.types import (
@@ -54,15 +55,13 @@ class SqliteStore:
     def __init__(self, folder: str | Path, *, write: bool = False) -> None:
         self.folder = Path(os.path.abspath(folder))
         self._lock: FileLock | None = None
-        self._made_folder = False
         self._content_guard = threading.Lock()
-        if write:
-            self._acquire()
         try:
             if write:
+                self._acquire()
                 self._connection = schema.connect_writer(self.folder)
                 with schema.readable_errors(self.folder):
-                    self._trim()
+                    self.trim()
             else:
                 self._connection = schema.connect_reader(self.folder)
             self._content = schema.connect_reader(self.folder, shared=True)
@@ -72,13 +71,17 @@ class SqliteStore:
 
     def _acquire(self) -> None:
         with schema.readable_errors(self.folder):
-            self._made_folder = not self.folder.exists()
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             strangers = {p.name for p in self.folder.iterdir()} - _OWN_NAMES
         if strangers and not schema.is_library(self.folder):
             raise InputError(
                 f"{self.folder}: not a library and not empty (has {min(strangers)!r});"
                 " choose another --library"
+            )
+        if not schema.is_library(self.folder) and self._has_segments():
+            raise LibraryCorruptError(
+                f"{self.folder / schema.CATALOG}: missing, and vectors without it mean nothing;"
+                " restore it from a backup or choose another --library"
             )
         lock = FileLock(self.folder / _LOCK)
         with schema.readable_errors(self.folder):
@@ -92,6 +95,10 @@ class SqliteStore:
             self._lock = lock
             (self.folder / _PID).write_text(str(os.getpid()))
 
+    def _has_segments(self) -> bool:
+        folders = (self.folder / HISTOGRAMS, self.folder / "vectors")
+        return any(path.stem.isdigit() for folder in folders for path in folder.rglob("*.ids"))
+
     def _writer(self) -> str:
         with contextlib.suppress(OSError, ValueError):
             return f"process {int((self.folder / _PID).read_text())}"
@@ -99,13 +106,12 @@ class SqliteStore:
 
     def discard(self) -> None:
         """Close, and remove a catalogue that was made for nothing. Touches no other file."""
-        self.close()
-        names = [schema.CATALOG, f"{schema.CATALOG}-wal", f"{schema.CATALOG}-shm", _PID, _LOCK]
-        for name in names:
+        self._content.close()
+        self._connection.close()
+        # The lock is held meanwhile, and its file stays: another process may have it open.
+        for name in (schema.CATALOG, f"{schema.CATALOG}-wal", f"{schema.CATALOG}-shm", _PID):
             (self.folder / name).unlink(missing_ok=True)
-        if self._made_folder:
-            with contextlib.suppress(OSError):  # somebody put something else there
-                self.folder.rmdir()
+        self._release()
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -120,10 +126,10 @@ class SqliteStore:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def run(self, space: Space) -> SqliteRun:
-        """Begin an indexing run that writes vectors into ``space``."""
+    def run(self, space: Space, roots: Sequence[str] = ()) -> SqliteRun:
+        """Begin an indexing run over ``roots`` that writes vectors into ``space``."""
         self._require_writing()
-        return SqliteRun(self._connection, self, space, self._ensure_space(space))
+        return SqliteRun(self._connection, self, space, self._ensure_space(space), roots)
 
     def _require_writing(self) -> None:
         if self._lock is None:
@@ -193,9 +199,6 @@ class SqliteStore:
 
     def trim(self) -> None:
         """Cut off rows that were written and not committed."""
-        self._trim()
-
-    def _trim(self) -> None:
         self._series(HISTOGRAMS).trim(self._segments(HISTOGRAMS))
         for space in self.spaces():
             name = vector_series(space)
@@ -209,6 +212,11 @@ class SqliteStore:
             "SELECT encoder, weights_digest, preprocessing, dim FROM spaces ORDER BY id"
         )
         return [Space(*row) for row in rows]
+
+    def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
+        """Vectors and histograms of one and the same commit."""
+        with schema.snapshot(self._connection):
+            return self.vectors(space), self.histograms()
 
     def vectors(self, space: Space) -> VectorTable:
         """All committed vectors of a space, mapped from disk."""
@@ -328,15 +336,6 @@ class SqliteStore:
     def version(self) -> int:
         """A number that changes whenever another connection has committed something."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-
-    def check(self) -> None:
-        """Raise LibraryCorruptError if SQLite finds the catalogue damaged (reads all of it)."""
-        (finding,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
-        if finding != "ok":
-            raise LibraryCorruptError(
-                f"{self.folder / schema.CATALOG}: damaged ({finding}); restore it from a backup"
-                " or index into a new library"
-            )
 
 
 def vector_series(space: Space) -> str:
