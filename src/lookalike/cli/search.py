@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 
 from lookalike.cli.output import add_library_option, print_json, print_path, talk
@@ -16,6 +17,9 @@ from lookalike.present.sheet import write_png
 from lookalike.present.table import hits_table
 from lookalike.query import COMBINATIONS, METHODS, Method, parse_expression, parse_term
 from lookalike.types import COLOUR_MEASURES, SearchResult
+
+SHEET_HITS = 500
+"""Hits drawn on a contact sheet at most; a page of so many is 100 rows high."""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -136,6 +140,9 @@ def _sheet(library: Library, result: SearchResult, path: Path | None, show: bool
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "sheet.html"
     write = write_png if path.suffix.lower() == ".png" else write_html
+    if len(result.hits) > SHEET_HITS:
+        talk(f"the contact sheet shows the first {SHEET_HITS} of {len(result.hits)} hits")
+        result = replace(result, hits=result.hits[:SHEET_HITS])
     sheet = library.sheet(result)
     try:
         write(sheet, path)

@@ -106,7 +106,7 @@ def recommend(trials: Sequence[PcaTrial], target: float) -> tuple[PcaTrial, str]
     full, reduced = trials[0], trials[1:]
     good = [trial for trial in reduced if trial.overlap >= target]
     if good:
-        best = min(good, key=lambda t: (t.dims, -t.overlap, t.milliseconds))
+        best = min(good, key=lambda t: (t.dims, -round(t.overlap, 3)))
         why = (
             f"the smallest whose ten nearest agree with the full vectors' to at least {target:.0%}"
             f" ({best.overlap:.1%}), at {best.bytes / full.bytes:.1%} of the bytes"
