@@ -97,6 +97,11 @@ def test_storage_format_names_every_table_and_column(tmp_path: Path) -> None:
     assert not [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_page_has_an_unfilled_place(page: Path) -> None:
+    assert not re.findall(r"^@[A-Z]+@$|TODO|FIXME", page.read_text(encoding="utf-8"), re.M)
+
+
 def test_no_document_names_a_path_of_one_machine() -> None:
     here = str(ROOT.parent) + os.sep
     assert not [page.name for page in PAGES if here in page.read_text(encoding="utf-8")]

@@ -11,10 +11,16 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
 fi
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     root=
-    [ "$(id -u)" = 0 ] || root=sudo
+    if [ "$(id -u)" != 0 ]; then
+        root=sudo
+        if ! command -v sudo >/dev/null; then
+            echo "$python cannot make virtual environments; as root: apt-get install python3-venv" >&2
+            exit 1
+        fi
+    fi
     echo "installing python3-venv" >&2
     $root apt-get update -qq && $root apt-get install -y -qq python3-venv >/dev/null || {
-        echo "this Python cannot make virtual environments; install python3-venv" >&2
+        echo "$python cannot make virtual environments; install python3-venv" >&2
         exit 1
     }
 fi

@@ -237,12 +237,18 @@ class Library:
 
     def pca_study(
         self,
-        dims: Sequence[int] = (50, 75, 100, 200),
+        dims: Sequence[int] | None = None,
         methods: Sequence[str] = ("linear",),
         queries: int = 200,
         target: float = 0.8,
     ) -> PcaStudy:
-        """How much smaller vectors could be: variance kept, overlap with the full top ten, time."""
+        """How much smaller vectors could be: variance kept, overlap with the full top ten, time.
+
+        ``dims``: sizes to try, by default 50, 75, 100 and 200 as far as the library allows;
+        ``methods``: linear, incremental, kernel; ``queries``: records to search with, evenly
+        spread; ``target``: the overlap, 0..1, that is good enough. Raises InputError for unknown
+        methods and sizes that cannot be had, MissingExtraError without scikit-learn.
+        """
         from lookalike.evaluate.pca_study import study
 
         with readable_errors(self.folder):

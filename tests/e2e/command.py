@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,11 @@ def environment(home: Path, library: Path, **more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONPATH": _python_path(), **own, **more}
 
 
+def _take_interrupts() -> None:
+    """A process started in the background of a script would ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _python_path() -> str:
     """This process's PYTHONPATH with absolute folders, so that it holds in any folder."""
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -121,6 +127,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self.environment(),
+            preexec_fn=_take_interrupts,
         )
 
     def _finish(

@@ -155,7 +155,7 @@ def test_killed_sixty_times_the_library_ends_as_if_never_interrupted(
 @pytest.mark.parametrize(
     ("place", "times"),
     [
-        ("lookalike.stores.segments.os.fsync", (1, 3, 6, 7)),
+        ("lookalike.stores.segments.os.fsync", (2, 4, 7, 8)),
         ("lookalike.stores.segments.os.write", (2, 4, 13)),
         ("lookalike.stores.run.SqliteRun._enter", (4,)),
         ("lookalike.stores.run.SqliteRun.settle", (1,)),
@@ -187,7 +187,7 @@ def test_killed_while_the_catalogue_is_made_the_next_run_makes_it(
     album: Path, tmp_path: Path
 ) -> None:
     for number, place in enumerate(
-        ("lookalike.stores.schema._migrate", "lookalike.stores.sqlite.SqliteStore._trim")
+        ("lookalike.stores.schema._migrate", "lookalike.stores.sqlite.SqliteStore.trim")
     ):
         command = Command(tmp_path / f"library {number}")
         script = KILL_AT.replace("import lookalike.stores.run", "import lookalike.stores.schema")

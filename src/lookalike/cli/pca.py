@@ -24,7 +24,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_library_option(parser)
     parser.add_argument(
-        "--dims", default="50,75,100,200", metavar="N,N,...", help="sizes (default: %(default)s)"
+        "--dims",
+        metavar="N,N,...",
+        help="sizes (default: 50,75,100,200 as far as possible)",
     )
     parser.add_argument(
         "--methods",
@@ -52,7 +54,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Study, and print the table and the recommendation."""
-    dims = [_size(text) for text in options.dims.split(",")]
+    dims = None if options.dims is None else [_size(text) for text in options.dims.split(",")]
     if options.queries < 1:
         raise InputError(f"--queries {options.queries}: at least 1 is needed")
     with Library.open(options.library) as library:

@@ -52,9 +52,18 @@ class PcaStudy:
         return asdict(self)
 
 
+USUAL_DIMS = (50, 75, 100, 200)
+
+
+def usual_dims(rows: int, dim: int) -> tuple[int, ...]:
+    """The usual sizes that ``rows`` vectors of ``dim`` numbers allow; smaller ones for few rows."""
+    fitting = tuple(d for d in USUAL_DIMS if d < rows and d <= dim)
+    return fitting or tuple(sorted({max(1, rows // 4), max(1, rows // 2)}))
+
+
 def study(
     table: VectorTable,
-    dims: Sequence[int],
+    dims: Sequence[int] | None,
     methods: Sequence[str],
     *,
     queries: int = 200,
@@ -68,11 +77,12 @@ def study(
     for method in methods:
         if method not in PCA_METHODS:
             raise InputError(f"PCA method {method!r}: not known; use {', '.join(PCA_METHODS)}")
+    live = np.flatnonzero(table.live)
+    if len(live) < 3:
+        raise InputError(f"{len(live)} records are too few for a study; index more images")
+    dims = usual_dims(len(live), table.dim) if dims is None else dims
     if not dims or min(dims) < 1:
         raise InputError(f"dims {list(dims)}: at least one size, each at least 1")
-    live = np.flatnonzero(table.live)
-    if len(live) < 2:
-        raise InputError(f"{len(live)} records are too few for a study; index more images")
     asked = live[np.unique(np.linspace(0, len(live) - 1, min(queries, len(live))).astype(int))]
     points = table.vectors(asked).astype(np.float64)
     full = ExactIndex(table.ids, table.parts)
