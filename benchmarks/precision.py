@@ -66,7 +66,7 @@ def measure(photos: Path, folder: Path, sample: int) -> dict[str, Any]:
         for method in METHODS:
             row = precision(library, method, ids, classes)
             result["methods"].append(row)
-            print(row)
+            print(row, flush=True)
     return result
 
 

@@ -31,7 +31,11 @@ def main() -> int:
         library = DEMO / f"library-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:8]}"
         lookalike = partial(run, library)
         lookalike("index", folder)
-        inputs = two_inputs(lookalike) if own else [folder / "motorcycle_left.png", folder / "rocket.jpg"]
+        inputs = (
+            two_inputs(lookalike)
+            if own
+            else [folder / "motorcycle_left.png", folder / "rocket.jpg"]
+        )
         lookalike("search", *inputs, "--sheet", SHEET)
     except subprocess.CalledProcessError as error:
         return int(error.returncode)

@@ -20,6 +20,7 @@ from lookalike.present.captions import contact_sheet
 from lookalike.query.inputs import InputReader, Tables
 from lookalike.query.search import Method, compare_by, rank
 from lookalike.query.terms import Term, parse_term
+from lookalike.scan import absolute_roots
 from lookalike.stores import SqliteStore
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
@@ -119,9 +120,7 @@ class Library:
         expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
         if not expanded:
             raise InputError("nothing to index; give at least one file or folder")
-        for path in expanded:
-            if not os.path.exists(path):
-                raise InputError(f"{path}: no such file or folder; check the path")
+        absolute_roots(expanded)  # before a library is made for paths that do not exist
         fresh = not is_library(self.folder)
         with readable_errors(self.folder):
             store = SqliteStore(self.folder, write=True)

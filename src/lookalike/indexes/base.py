@@ -56,16 +56,9 @@ def choose(
     scores: DoubleArray, measure: Measure, ids: IdArray, k: int, allowed: Mask | None = None
 ) -> Neighbours:
     """The k best of ``scores`` float64 (n,): distance ascending, ties by id, only allowed rows."""
-    rows = np.arange(len(scores)) if allowed is None else np.flatnonzero(allowed)
-    k = min(k, len(rows))
-    if k <= 0:
-        return Neighbours(np.empty(0, dtype=np.int64), np.empty(0))
-    distances = measure.distance(scores[rows])
-    worst = np.partition(distances, k - 1)[k - 1]
-    within = np.flatnonzero(distances <= worst)  # may be more than k: ties at the end
-    order = np.lexsort((_rank(ids[rows[within]]), distances[within]))[:k]
-    chosen = rows[within[order]]
-    return Neighbours(chosen, scores[chosen])
+    rows = _within_reach(scores, 0.0, measure, k, allowed)  # may be more than k: ties at the end
+    order = np.lexsort((_rank(ids[rows]), measure.distance(scores[rows])))[: max(k, 0)]
+    return Neighbours(rows[order], scores[rows[order]])
 
 
 def rerank(
@@ -81,15 +74,22 @@ def rerank(
 
     Only rows that could be among the k best are scored exactly.
     """
-    rows = np.arange(len(rough)) if allowed is None else np.flatnonzero(allowed)
+    rows = _within_reach(rough, 2.0 * margin, measure, k, allowed)
+    best = choose(exact(rows), measure, ids[rows], k)
+    return Neighbours(rows[best.rows], best.scores)
+
+
+def _within_reach(
+    scores: DoubleArray, slack: float, measure: Measure, k: int, allowed: Mask | None
+) -> NDArray[np.int64]:
+    """Allowed rows whose distance is at most ``slack`` above that of the k-th nearest."""
+    rows = np.arange(len(scores)) if allowed is None else np.flatnonzero(allowed)
     k = min(k, len(rows))
     if k <= 0:
-        return Neighbours(np.empty(0, dtype=np.int64), np.empty(0))
-    distances = measure.distance(rough[rows])
-    worst = np.partition(distances, k - 1)[k - 1]
-    candidates = rows[distances <= worst + 2.0 * margin]
-    best = choose(exact(candidates), measure, ids[candidates], k)
-    return Neighbours(candidates[best.rows], best.scores)
+        return rows[:0]
+    distances = measure.distance(scores[rows])
+    within: NDArray[np.int64] = rows[distances <= np.partition(distances, k - 1)[k - 1] + slack]
+    return within
 
 
 def _rank(ids: IdArray) -> NDArray[np.int64]:
