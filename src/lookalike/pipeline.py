@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -92,11 +93,12 @@ def index(
     """
     progress = progress or Silence()
     roots = absolute_roots(paths)
-    run = store.run(encoder.spec.space, roots)
+    folders = [root for root in roots if os.path.isdir(root)]
+    run = store.run(encoder.spec.space, folders)
     # 1. What lies there?
     found = scan(roots, hidden=options.hidden, is_library=is_library)
     images = run.note(_first_images(found, options.limit))
-    for root in roots if options.limit is None and not options.allow_empty else ():
+    for root in folders if options.limit is None and not options.allow_empty else ():
         known = run.known_under(root)
         if known and not run.seen_under(root):
             raise NothingDoneError(
@@ -116,7 +118,7 @@ def index(
     finally:
         progress.close()
     # 4. What is gone?
-    run.finish(roots, complete=options.limit is None)
+    run.finish(folders, complete=options.limit is None)
     report = IndexReport(run.counts(), to_read, store.delete() if options.prune else 0)
     _require_something(report, roots, images)
     return report

@@ -32,20 +32,24 @@ def absolute_roots(paths: Iterable[str]) -> list[str]:
 
     A link to, or into, a folder that is named before it is left out: its files have their paths.
     """
-    roots: list[str] = []
+    roots: dict[str, None] = {}
+    real_roots: dict[str, str] = {}
     for path in paths:
         root = os.path.abspath(path)
         if not os.path.exists(root):
             raise InputError(f"{path}: no such file or folder; check the path")
         real = os.path.realpath(root)
-        alias = any(_lies_in(real, os.path.realpath(r)) and not _lies_in(root, r) for r in roots)
-        if root not in roots and not alias:
-            roots.append(root)
-    return roots
+        holders = (real_roots[r] for r in (real, *_parents(real)) if r in real_roots)
+        if all(holder in (root, *_parents(root)) for holder in holders):
+            roots[root] = None
+            real_roots.setdefault(real, root)
+    return list(roots)
 
 
-def _lies_in(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+def _parents(path: str) -> Iterator[str]:
+    while (parent := os.path.dirname(path)) != path:
+        yield parent
+        path = parent
 
 
 def scan(

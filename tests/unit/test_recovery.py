@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from lookalike import IndexOptions, Library, Method, pipeline
 from lookalike.errors import InputError, LibraryCorruptError, NothingDoneError
 from lookalike.query import parse_term
+from lookalike.scan import absolute_roots
 from lookalike.types import Reason, State
 from tests.conftest import CrashError, ToyEncoder, fill, picture
 
@@ -162,3 +164,12 @@ def test_a_limit_on_megapixels_must_be_a_number() -> None:
 def test_an_unknown_record_id_is_refused(filled: Library) -> None:
     with pytest.raises(InputError, match="no record with this id"):
         filled.search("00000000-0000-5000-8000-000000000000")
+
+
+def test_thousands_of_named_files_are_taken_in_linear_time(tmp_path: Path) -> None:
+    for number in range(3_000):
+        (tmp_path / f"{number}.jpg").touch()
+    names = [str(tmp_path / f"{number}.jpg") for number in range(3_000)]
+    started = time.process_time()
+    assert absolute_roots(names) == names
+    assert time.process_time() - started < 5  # comparing all pairs took minutes
