@@ -18,6 +18,7 @@ import numpy as np
 
 from lookalike.stores.base import record_id
 from lookalike.stores.schema import transaction
+from lookalike.stores.segments import HISTOGRAMS, vector_series
 from lookalike.types import (
     ID_DTYPE,
     LIVE_STATES,
@@ -77,7 +78,7 @@ class _Known(NamedTuple):
     state: str
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where the catalogue has a record, and the file's size and time when it had it."""
 
     path: bytes
@@ -247,7 +248,7 @@ class SqliteRun:
             return State.INDEXED, Reason.NEW, ""
         return State.INDEXED, Reason.DUPLICATE if others else Reason.BACK, ""
 
-    def _moved_from(self, others: Sequence[_Place]) -> _Place | None:
+    def _moved_from(self, others: Sequence[Place]) -> Place | None:
         """Which of a record's other places a file came from, or None if it is a copy.
 
         One that is certainly gone; or, if something else lies now at all of them, the first.
@@ -274,11 +275,11 @@ class SqliteRun:
         except OSError:
             return False
 
-    def _files_of(self, record: int) -> list[_Place]:
+    def _files_of(self, record: int) -> list[Place]:
         rows = self._db.execute(
             "SELECT path, bytes, mtime_ns FROM files WHERE record = ? ORDER BY path", (record,)
         )
-        return [_Place(*row) for row in rows]
+        return [Place(*row) for row in rows]
 
     def _record_key(self, content_hash: bytes) -> int | None:
         row = self._db.execute(
@@ -320,12 +321,10 @@ class SqliteRun:
             return
         ids = np.frombuffer(b"".join(id_.bytes for id_, _ in added), dtype=ID_DTYPE)
         vectors = np.stack([features.vector for _, features in added])
-        self._series.append(
-            f"vectors/{self._space.name}", {"f16": vectors, "ids": ids}, self._space
-        )
+        self._series.append(vector_series(self._space), {"f16": vectors, "ids": ids}, self._space)
         histograms = [features.histogram for _, features in added]
         self._series.append(
-            "histograms",
+            HISTOGRAMS,
             {
                 "bins": np.concatenate([h.bins for h in histograms]),
                 "counts": np.concatenate([h.counts for h in histograms]),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import LibraryCorruptError
-from lookalike.types import ID_DTYPE
+from lookalike.types import ID_DTYPE, Space
 
 MAGIC = b"LOOKALIK"
 FORMAT_VERSION = 1
@@ -47,6 +47,9 @@ class Column:
         return self.dtype.itemsize * self.width
 
 
+HISTOGRAMS = "histograms"
+"""The series, and folder, of the colour histograms."""
+
 IDS = Column("ids", ID_DTYPE)
 HISTOGRAM_COLUMNS = (
     Column("bins", np.dtype("<u2"), per_cell=True),
@@ -54,6 +57,11 @@ HISTOGRAM_COLUMNS = (
     Column("ends", np.dtype("<u8")),
     IDS,
 )
+
+
+def vector_series(space: Space) -> str:
+    """The series, and folder, in which a space's vectors lie."""
+    return f"vectors/{space.name}"
 
 
 def vector_columns(dim: int) -> tuple[Column, ...]:

@@ -21,17 +21,18 @@ from lookalike.errors import (
 )
 from lookalike.stores import schema
 from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
-from lookalike.stores.run import SqliteRun
+from lookalike.stores.run import Place, SqliteRun
 from lookalike.stores.segments import (
     HISTOGRAM_COLUMNS,
+    HISTOGRAMS,
     Segment,
     Series,
     make_folder,
     vector_columns,
+    vector_series,
 )
 from lookalike.types import (
     ID_DTYPE,
-    FileEntry,
     IdArray,
     ImageFacts,
     LedgerRow,
@@ -40,7 +41,6 @@ from lookalike.types import (
     State,
 )
 
-HISTOGRAMS = "histograms"
 _LOCK, _PID = "writer.lock", "writer.pid"
 _OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived"}
 
@@ -307,14 +307,10 @@ class SqliteStore:
         ).fetchone()
         if row is None:
             return None
-        try:
-            status = os.stat(path)
-        except OSError:
+        id_, content_hash, size, mtime_ns = row
+        if not Place(os.fsencode(path), size, mtime_ns).holds():
             return None
-        now = FileEntry.of(path, status)
-        if (now.bytes, now.mtime_ns) != (row[2], row[3]):
-            return None
-        return UUID(bytes=row[0]), row[1]
+        return UUID(bytes=id_), content_hash
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""
@@ -336,8 +332,3 @@ class SqliteStore:
     def version(self) -> int:
         """A number that changes whenever another connection has committed something."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-
-
-def vector_series(space: Space) -> str:
-    """The series, and folder, in which a space's vectors lie."""
-    return f"vectors/{space.name}"
