@@ -32,12 +32,12 @@ $(VENV)/bin/python:
 	sh tools/make_venv.sh $(PYTHON) $(VENV)
 
 # Exact versions with hashes, then the package itself in place.
-$(VENV)/.demo: requirements/demo.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.demo: requirements/demo.txt pyproject.toml hatch_build.py src/lookalike/kernels/kernels.c | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/demo.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.dev: requirements/dev.txt pyproject.toml hatch_build.py src/lookalike/kernels/kernels.c | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo

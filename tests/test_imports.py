@@ -13,23 +13,27 @@ import lookalike
 SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
-MIDDLE = {*GROUND, "config", "scan", "decode", "features", "stores", "indexes"}
+BASE = {*GROUND, "config", "conditions", "kernels"}
+MIDDLE = {*BASE, "scan", "decode", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
     "errors": {"types"},
-    "config": GROUND,
+    "config": {*GROUND, "kernels"},
+    "conditions": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
-    "features": {*GROUND, "config", "decode"},
-    "stores": {*GROUND, "config"},
-    "indexes": {*GROUND, "config", "features", "stores"},
+    "kernels": {"types"},
+    "features": {*GROUND, "config", "decode", "kernels"},
+    "stores": {*GROUND, "config", "conditions"},
+    "indexes": {*GROUND, "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "query": MIDDLE,
     "evaluate": MIDDLE,
-    "library": {*MIDDLE, "pipeline", "query", "evaluate", "present"},
+    "plan": {*MIDDLE, "pipeline"},
+    "library": {*MIDDLE, "pipeline", "plan", "query", "evaluate", "present"},
     "present": {"types"},
-    "cli": {*MIDDLE, "pipeline", "query", "evaluate", "library", "present", "lookalike"},
+    "cli": {*MIDDLE, "pipeline", "plan", "query", "evaluate", "library", "present", "lookalike"},
     "lookalike": {*MIDDLE, "pipeline", "query", "evaluate", "library"},  # __init__: public names
     "__main__": {"cli"},
 }

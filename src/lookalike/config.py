@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lookalike.kernels import cores
+
 LIBRARY_VARIABLE = "LOOKALIKE_LIBRARY"
 
 
@@ -41,19 +43,14 @@ class IndexOptions:
     allow_empty: bool = False
     retry: bool = False
     workers: int = 0
-    """Decoding threads; 0 means one per core."""
-    encode_batch: int = 8
+    """Threads that read, decode and encode; 0 means one per core."""
+    memory_limit: int | None = None
+    """Bytes that the whole process may take; decoding waits, or refuses a file, for it."""
+    encode_batch: int = 4
     commit_batch: int = 500
     limits: Limits = Limits()
 
     @property
-    def decode_threads(self) -> int:
-        """Decoding threads to start, at least 1."""
-        return self.workers or max(1, _cores())
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+    def threads(self) -> int:
+        """Threads to start, at least 1."""
+        return self.workers or max(1, cores())

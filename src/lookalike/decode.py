@@ -13,6 +13,7 @@ import io
 import os
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,41 @@ def read(path: str, limits: Limits = Limits()) -> ReadFile:
     return ReadFile(entry, data, hashlib.sha256(data).digest())
 
 
-def decode(data: bytes, limits: Limits = Limits()) -> Decoded:
+class MemoryBudget:
+    """Bytes that decoding may take at one time, in all threads together; None for no bound."""
+
+    def __init__(self, total: int | None = None) -> None:
+        self._total = total
+        self._left = total or 0
+        self._freed = threading.Condition()
+
+    @contextlib.contextmanager
+    def hold(self, amount: int) -> Iterator[None]:
+        """Wait until ``amount`` bytes are free and hold them; raises ImageError if never."""
+        if self._total is None:
+            yield
+            return
+        if amount > self._total:
+            raise ImageError(
+                Reason.TOO_MANY_PIXELS,
+                f"decoding takes about {amount / 1e6:.0f} MB, the memory limit leaves"
+                f" {self._total / 1e6:.0f} MB; raise --memory-limit",
+            )
+        with self._freed:
+            self._freed.wait_for(lambda: self._left >= amount)
+            self._left -= amount
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._left += amount
+                self._freed.notify_all()
+
+
+UNBOUNDED = MemoryBudget()
+
+
+def decode(data: bytes, limits: Limits = Limits(), budget: MemoryBudget = UNBOUNDED) -> Decoded:
     """Decode the first frame of an image file; raises ImageError with the reason if it cannot.
 
     In order: header and limits, reduced decoding, alpha on white, reduction by area, colour profile
@@ -91,19 +126,32 @@ def decode(data: bytes, limits: Limits = Limits()) -> Decoded:
     except Exception:  # damaged metadata is no reason to refuse a picture
         exif = Image.Exif()
     profile = opened.info.get("icc_profile")
-    try:
-        if opened.format == "PNG":  # its decoder checks no checksums, only verify does
-            Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-        elif opened.format in ("JPEG", "MPO"):
-            opened.draft(None, _draft_size(opened.size))
-        opened.load()
-        image = _reduced(_opaque(opened))
-        image = _upright(_to_srgb(image, profile), exif)
-    except Exception as error:  # decoders raise nearly anything on damaged data
-        raise _refusal(error) from error
+    if opened.format in ("JPEG", "MPO"):
+        opened.draft(None, _draft_size(opened.size))
+    with budget.hold(len(data) + _decoding_bytes(opened, width * height)):
+        try:
+            if opened.format == "PNG":  # its decoder checks no checksums, only verify does
+                Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+            opened.load()
+            image = _reduced(_opaque(opened))
+            image = _upright(_to_srgb(image, profile), exif)
+        except Exception as error:  # decoders raise nearly anything on damaged data
+            raise _refusal(error) from error
     if exif.get(_ORIENTATION, 1) in _SIDEWAYS:
         width, height = height, width
     return Decoded(image, width, height, image_format, exif)
+
+
+BYTES_A_PIXEL = 12
+"""What a decoded pixel takes at most while it is made opaque, upright and sRGB."""
+
+_BYTES_A_COEFFICIENT = 6
+"""What a pixel of a progressive JPEG takes, which is held whole at any scale."""
+
+
+def _decoding_bytes(opened: Image.Image, full_pixels: int) -> int:
+    progressive = _BYTES_A_COEFFICIENT * full_pixels if opened.info.get("progressive") else 0
+    return opened.width * opened.height * BYTES_A_PIXEL + progressive
 
 
 _ORIENTATION = 0x0112

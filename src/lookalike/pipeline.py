@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
@@ -15,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from lookalike.config import IndexOptions, Limits
-from lookalike.decode import Decoded, decode, read
-from lookalike.errors import ImageError, NothingDoneError
+from lookalike.decode import UNBOUNDED, Decoded, MemoryBudget, decode, read
+from lookalike.errors import ImageError, InputError, NothingDoneError
 from lookalike.features.encoders import Encoder
 from lookalike.features.encoders.base import PixelArray
 from lookalike.features.histogram import histogram
@@ -46,6 +48,9 @@ R = TypeVar("R")
 class Progress(Protocol):
     """Told how far a run is; ``cli`` shows it, tests and silent callers ignore it."""
 
+    def stage(self, name: str) -> None:
+        """Something begins that takes its time: ``scan``, ``read``, ``index``."""
+
     def start(self, total: int) -> None:
         """``total`` images will be read."""
 
@@ -59,6 +64,8 @@ class Progress(Protocol):
 class Silence:
     """A Progress that says nothing."""
 
+    def stage(self, name: str) -> None: ...
+
     def start(self, total: int) -> None: ...
 
     def advance(self, count: int) -> None: ...
@@ -68,11 +75,16 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What a run found and did: files by state and reason, and how many gone ones it forgot."""
+    """What a run found and did: files by state and reason, and how many gone ones it forgot.
+
+    ``seconds``: how long it looked for files (scan), read, decoded and encoded them (read), of this
+    waited for the store (commit), and made indexes (index).
+    """
 
     counts: dict[tuple[State, Reason], int] = field(default_factory=dict)
     images_read: int = 0
     forgotten: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def total(self, *states: State) -> int:
         """Files in any of these states."""
@@ -95,7 +107,9 @@ def index(
     roots = absolute_roots(paths)
     folders = [root for root in roots if os.path.isdir(root)]
     run = store.run(encoder.spec.space, folders)
+    watch = Stopwatch(progress)
     # 1. What lies there?
+    watch.stage("scan")
     found = scan(roots, hidden=options.hidden, is_library=is_library)
     images = run.note(_first_images(found, options.limit))
     for root in folders if options.limit is None and not options.allow_empty else ():
@@ -107,21 +121,58 @@ def index(
             )
     # 2. What of it is new or changed?
     to_read = run.settle(retry=options.retry)
+    watch.stage("read")
     progress.start(to_read)
     # 3. Read, decode, encode and commit that.
     try:
         for batch in batched(
             outcomes(run.to_read(), store, encoder, options), options.commit_batch
         ):
-            run.put(batch)
+            with watch.within("commit"):
+                run.put(batch)
             progress.advance(len(batch))
     finally:
         progress.close()
     # 4. What is gone?
     run.finish(folders, complete=options.limit is None)
-    report = IndexReport(run.counts(), to_read, store.delete() if options.prune else 0)
+    forgotten = store.delete() if options.prune else 0
+    report = IndexReport(run.counts(), to_read, forgotten, watch.seconds())
     _require_something(report, roots, images)
     return report
+
+
+class Stopwatch:
+    """How long the stages of a run take; tells a Progress of each."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._seconds: dict[str, float] = {}
+        self._stage = ""
+        self._since = time.perf_counter()
+
+    def stage(self, name: str) -> None:
+        """The last stage has ended and this one begins."""
+        self._end()
+        self._stage = name
+        self._progress.stage(name)
+
+    @contextmanager
+    def within(self, name: str) -> Iterator[None]:
+        """A part of the current stage, counted by itself too."""
+        since = time.perf_counter()
+        yield
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - since
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by name, the current stage's till now."""
+        self._end()
+        return dict(self._seconds)
+
+    def _end(self) -> None:
+        now = time.perf_counter()
+        if self._stage:
+            self._seconds[self._stage] = self._seconds.get(self._stage, 0.0) + now - self._since
+        self._since = now
 
 
 def _first_images(found: Iterable[T], limit: int | None) -> Iterator[T]:
@@ -169,21 +220,71 @@ class Analysed:
     pixels: PixelArray
 
 
+AHEAD = 64
+"""Batches that may wait while the store commits; what is in them is small."""
+
+RESERVE_BYTES = 150 * 10**6
+"""What a run takes beside decoding: batches that wait, the catalogue's cache, threads."""
+
+
 def outcomes(
     entries: Iterable[FileEntry], store: Store, encoder: Encoder, options: IndexOptions
 ) -> Iterator[Outcome]:
-    """What each file gave, in the order of ``entries``: decoded in parallel, encoded in batches."""
-    read_one = partial(
-        analyse,
+    """What each file gave, in the order of ``entries``.
+
+    Each thread takes a few files through reading, decoding and encoding before it takes others, so
+    that no thread waits for another and no picture is handed on.
+    """
+    work = partial(
+        read_and_encode,
         known=lambda digest: store.find_content(digest) is not None,
-        prepare=encoder.prepare,
+        encoder=encoder,
         limits=options.limits,
+        budget=memory_budget(options.memory_limit),
     )
-    with ThreadPoolExecutor(options.decode_threads, "decode") as pool:
-        ahead = options.encode_batch * 2 + options.decode_threads
-        results = ordered_map(pool, read_one, entries, ahead)
-        for batch in batched(results, options.encode_batch):
-            yield from _encoded(batch, encoder)
+    with ThreadPoolExecutor(options.threads, "index") as pool:
+        batches = batched(entries, options.encode_batch)
+        for batch in ordered_map(pool, work, batches, AHEAD):
+            yield from batch
+
+
+def memory_budget(limit: int | None) -> MemoryBudget:
+    """What decoding may take so that the process stays below ``limit`` bytes."""
+    if limit is None:
+        return UNBOUNDED
+    left = limit - resident_bytes() - RESERVE_BYTES
+    if left < MEGABYTE:
+        least = (limit - left) / MEGABYTE + 100
+        raise InputError(
+            f"memory limit {limit / MEGABYTE:.0f} MB: indexing takes about {least:.0f} MB with"
+            " small pictures; raise it"
+        )
+    return MemoryBudget(left)
+
+
+MEGABYTE = 10**6
+
+
+def resident_bytes() -> int:
+    """Memory that this process takes now; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def read_and_encode(
+    entries: Sequence[FileEntry],
+    known: Callable[[bytes], bool],
+    encoder: Encoder,
+    limits: Limits,
+    budget: MemoryBudget,
+) -> list[Outcome]:
+    """What a few files gave; their pictures are encoded together."""
+    return _encoded(
+        [analyse(entry, known, encoder.prepare, limits, budget) for entry in entries], encoder
+    )
 
 
 def analyse(
@@ -191,13 +292,14 @@ def analyse(
     known: Callable[[bytes], bool],
     prepare: Callable[[Image.Image], PixelArray],
     limits: Limits,
+    budget: MemoryBudget = UNBOUNDED,
 ) -> Analysed | Outcome:
     """Read and decode one file; an Outcome at once if its content is known or it is unreadable."""
     try:
         file = read(entry.path, limits)
         if known(file.content_hash):
             return Outcome(file.entry, file.content_hash)
-        decoded = decode(file.data, limits)
+        decoded = decode(file.data, limits, budget)
         return describe(file.entry, file.content_hash, decoded, prepare)
     except ImageError as error:
         return Outcome(entry, reason=error.reason, detail=error.detail)

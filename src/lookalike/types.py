@@ -276,8 +276,11 @@ class SearchResult:
     searched: int
     """Records that were compared (inputs left out are not counted)."""
     exact: bool
+    """Whether no record that was compared can be nearer than the hits."""
     hits: tuple[Hit, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    where: str | None = None
+    """The condition that all hits fulfil, if one was set."""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values for JSON; an unbounded range end is None."""
@@ -287,6 +290,7 @@ class SearchResult:
             "by": self.method,
             **self.options,
             "combine": self.combine,
+            **({} if self.where is None else {"where": self.where}),
             "space": self.space,
             "searched": self.searched,
             "exact": self.exact,

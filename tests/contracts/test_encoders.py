@@ -12,10 +12,19 @@ import pytest
 from lookalike.errors import InputError
 from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
 from lookalike.features.encoders.catalogue import CATALOGUE
-from lookalike.features.encoders.onnx import central_box
+from lookalike.features.encoders.onnx import OnnxEncoder
+from lookalike.features.encoders.openvino import OpenVinoEncoder
+from lookalike.features.encoders.preprocessing import central_box
 from tests.conftest import BLACK, WHITE, ToyEncoder, picture, plain
 
-ENCODERS = {"toy": ToyEncoder, DEFAULT_ENCODER: lambda: load_encoder(DEFAULT_ENCODER, threads=2)}
+SPEC = CATALOGUE[DEFAULT_ENCODER]
+ENCODERS = {
+    "toy": ToyEncoder,
+    "onnxruntime": lambda: OnnxEncoder(SPEC),
+    "onnxruntime, two at a time": lambda: OnnxEncoder(SPEC, parallel=2),
+    "openvino": lambda: OpenVinoEncoder(SPEC),
+    "openvino, two at a time": lambda: OpenVinoEncoder(SPEC, parallel=2),
+}
 SIZES = [(1, 1), (1, 500), (500, 1), (3000, 20), (20, 3000), (224, 224), (37, 91)]
 
 

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lookalike.conditions import parse_condition
 from lookalike.errors import LibraryLockedError, LibraryMissingError
 from lookalike.scan import scan
 from lookalike.stores import SqliteStore, Store
 from lookalike.stores.base import record_id
 from lookalike.types import (
+    ID_DTYPE,
     LIVE_STATES,
     ClassLogits,
     Features,
@@ -481,3 +483,74 @@ def test_any_sequence_of_changes_ends_as_a_fresh_run_would(
         found = sorted(id_.tobytes() for id_ in table.ids[table.live])
         assert found == sorted(id_.bytes for id_ in set(on_disk.values()))
     store.close()
+
+
+def matching(store: Store, text: str) -> list[UUID]:
+    found = store.matching(parse_condition(text))
+    assert (found.dtype, found.ndim) == (ID_DTYPE, 1)
+    return [UUID(bytes=id_.tobytes()) for id_ in found]
+
+
+def test_matching_gives_ids_ascending(store: Store, folder: Path) -> None:
+    contents = [f"picture {n}".encode() for n in range(20)]
+    write(folder, **{f"n{n}": content for n, content in enumerate(contents)})
+    index(store, folder)
+    everything = sorted(id_of(content) for content in contents)
+    assert matching(store, "width = 640") == everything
+    assert matching(store, "name like 'n%'") == everything
+    assert matching(store, "megapixels > 0.3 and bytes < 100 and latitude < 0") == everything
+
+
+def test_matching_may_find_nothing(store: Store, folder: Path) -> None:
+    assert matching(store, "width > 0") == matching(store, "name like '%'") == []
+    write(folder, a=b"one")
+    index(store, folder)
+    assert matching(store, "width > 640") == matching(store, "name = 'b.jpg'") == []
+    assert matching(store, "camera is null") == []
+
+
+def test_a_record_matches_if_one_of_its_files_does(store: Store, folder: Path) -> None:
+    for place in ("left", "right"):
+        (folder / place).mkdir()
+        write(folder / place, **{place: b"one", f"{place}2": b"one"})
+    index(store, folder)
+    assert matching(store, f"under '{folder}'") == [id_of(b"one")]  # once, not four times
+    assert matching(store, f"under '{folder / 'left'}'") == [id_of(b"one")]
+    assert matching(store, "not name like 'left%'") == [id_of(b"one")]
+    # The file must meet all of the condition; two files do not do so together.
+    assert matching(store, f"under '{folder / 'left'}' and name like 'right%'") == []
+
+
+def test_files_that_are_gone_do_not_match(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"one", c=b"two")
+    index(store, folder)
+    for name in "ac":
+        (folder / f"{name}.jpg").unlink()
+    index(store, folder)
+    assert matching(store, "width > 0") == [id_of(b"one")]
+    assert matching(store, "name = 'b.jpg'") == [id_of(b"one")]
+    assert matching(store, "name in ('a.jpg', 'c.jpg')") == []
+
+
+def test_under_a_folder_is_not_under_its_neighbour(store: Store, folder: Path) -> None:
+    for name in ("in", "in-side", "in/deep"):
+        (folder / name).mkdir()
+        write(folder / name, a=name.encode())
+    index(store, folder)
+    inner = sorted([id_of(b"in"), id_of(b"in/deep")])
+    assert matching(store, f"under '{folder / 'in'}'") == inner
+    assert matching(store, f"under '{folder}' and not under '{folder / 'in'}'") == [
+        id_of(b"in-side")
+    ]
+    assert matching(store, f"under '{folder / 'i'}'") == []
+    assert matching(store, f"path = '{folder / 'in' / 'a.jpg'}'") == [id_of(b"in")]
+    assert matching(store, f"folder = '{folder / 'in'}'") == [id_of(b"in")]
+
+
+def test_matching_reads_the_last_commit(open_store: Open, folder: Path) -> None:
+    writer = open_store(write=True)
+    reader = open_store()
+    assert matching(reader, "width > 0") == []
+    write(folder, a=b"one")
+    index(writer, folder)
+    assert matching(reader, "width > 0") == [id_of(b"one")]

@@ -36,5 +36,5 @@ def test_a_library_is_opened_where_the_environment_says(
 
 
 def test_there_is_at_least_one_decoding_thread() -> None:
-    assert IndexOptions().decode_threads >= 1
-    assert IndexOptions(workers=7).decode_threads == 7
+    assert IndexOptions().threads >= 1
+    assert IndexOptions(workers=7).threads == 7

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lookalike import Library, Method
 from lookalike.errors import InputError, LibraryMissingError
-from lookalike.indexes import ExactIndex
+from lookalike.indexes import ColourIndex, ExactIndex
 from lookalike.query import Point, rank
 from lookalike.query.search import ByColour, ByMix, ByVector, Comparison, Ranked
 from lookalike.stores import HistogramTable, VectorTable
@@ -62,8 +62,8 @@ def comparison(
         return meaning
     if name.startswith("mix"):
         metric = name.partition(" by ")[2] or "bhattacharyya"
-        return ByMix(meaning, ByColour(colours, metric), weight)
-    return ByColour(colours, name)
+        return ByMix(meaning, ByColour(ColourIndex(colours, metric)), weight)
+    return ByColour(ColourIndex(colours, name))
 
 
 def points(vectors: VectorTable, colours: HistogramTable, *rows: int) -> list[Point]:
@@ -200,7 +200,9 @@ def test_colours_that_share_nothing_still_rank_all_records() -> None:
     inputs = [Point(None, sparse({n: 1}).dense()) for n in (1000, 2000)]
     for metric, score in (("intersection", 0.0), ("bhattacharyya", 1.0)):
         for combine in ("mean", "all"):
-            found = rank(ByColour(colours, metric), inputs, 9, combine, np.ones(5, bool))
+            found = rank(
+                ByColour(ColourIndex(colours, metric)), inputs, 9, combine, np.ones(5, bool)
+            )
             assert found.scores.tolist() == [score] * 5
             assert ids_of(found) == sorted(ids_of(found))
 

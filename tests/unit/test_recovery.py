@@ -94,7 +94,7 @@ def test_a_copy_on_a_drive_that_is_not_mounted_stays_in_the_ledger(
 def test_too_little_memory_for_a_picture_is_tried_again(
     library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def out_of_memory(_data: bytes, _limits: object) -> None:
+    def out_of_memory(*_arguments: object) -> None:
         raise MemoryError
 
     with monkeypatch.context() as patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import Any
 
@@ -38,7 +39,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=positive,
         default=0,
         metavar="N",
-        help="decoding threads (default: one per core)",
+        help="threads that read, decode and encode (default: one per core)",
     )
     parser.add_argument(
         "--max-megapixels",
@@ -54,6 +55,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="MB",
         help="refuse larger files (default: %(default)g)",
     )
+    parser.add_argument(
+        "--memory-limit",
+        type=memory,
+        metavar="SIZE",
+        help="keep below this, like 2GB: large pictures wait for each other",
+    )
     parser.set_defaults(run=run)
 
 
@@ -67,11 +74,16 @@ def run(options: argparse.Namespace) -> int:
         allow_empty=options.allow_empty,
         retry=options.retry,
         workers=options.workers,
+        memory_limit=options.memory_limit,
         limits=Limits(options.max_megapixels, options.max_megabytes),
     )
     with library:
         report = library.add(options.paths, index_options, Bar())
         print(summary(report))
+        if report.images_read and sys.stderr.isatty():
+            seconds = max(report.seconds.get("read", 0.0), 1e-3)
+            rate = report.images_read / seconds
+            talk(f"{report.images_read} files read in {seconds:.0f} s, {rate:.0f} a second")
         talk(f"{len(library)} records in {library.folder}")
         refused = report.total(State.UNREADABLE)
         if refused:
@@ -96,11 +108,18 @@ def summary(report: IndexReport) -> str:
     return columns(["state", "reason", "files"], rows, "llr")
 
 
+_STAGES = {"scan": "looking for pictures", "index": "bringing the search index up to date"}
+
+
 class Bar:
     """Progress with rate and time left on stderr, if that is a terminal."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
+
+    def stage(self, name: str) -> None:
+        if sys.stderr.isatty() and name in _STAGES:
+            talk(_STAGES[name])
 
     def start(self, total: int) -> None:
         if sys.stderr.isatty():
@@ -114,6 +133,15 @@ class Bar:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def memory(text: str) -> int:
+    """Bytes from a size like 2GB or 1500MB, for argparse."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.I)
+    size = float(match[1]) * 1_000 ** " KMGT".index((match[2] or " ").upper()) if match else 0.0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a size like 2GB or 1500MB is needed")
+    return int(size)
 
 
 def amount(text: str) -> float:

@@ -74,6 +74,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how.add_argument(
         "--include-self", action="store_true", help="also return inputs that are in the library"
     )
+    how.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="only records like this: \"width >= 1000 and taken >= '2020' and under '~/Pictures'\"",
+    )
+    how.add_argument("--exact", action="store_true", help="compare with every record, no index")
     output = parser.add_argument_group("output")
     form = output.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object")
@@ -103,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
             method,
             combine=options.combine,
             include_self=options.include_self,
+            where=options.where,
+            exact=options.exact,
         )
         if options.k > result.searched:
             talk(f"-k {options.k}: only {result.searched} records can be compared; showing all")

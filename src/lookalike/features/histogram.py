@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from lookalike.types import BINS, DoubleArray, SparseHistogram
+from lookalike import kernels
+from lookalike.types import DoubleArray, SparseHistogram
 
 RASTER = (256, 255)
 """Greatest width and height of the colour raster, in pixels."""
@@ -18,9 +19,7 @@ RASTER = (256, 255)
 
 def histogram(image: Image.Image) -> SparseHistogram:
     """The colour histogram of an RGB picture, bins of 16 levels in the order R, G, B."""
-    pixels = np.asarray(_raster(image), dtype=np.uint16).reshape(-1, 3) >> 4
-    index = (pixels[:, 0] << 8) | (pixels[:, 1] << 4) | pixels[:, 2]
-    counts = np.bincount(index, minlength=BINS)
+    counts = kernels.count_bins(np.asarray(_raster(image)).reshape(-1, 3))
     bins = np.flatnonzero(counts)
     return SparseHistogram(bins.astype(np.uint16), counts[bins].astype(np.uint16))
 

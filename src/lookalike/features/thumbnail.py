@@ -18,7 +18,8 @@ def thumbnail(image: Image.Image) -> bytes:
     if max(image.size) > SIDE:
         scale = SIDE / max(image.size)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+        # As good to the eye as bicubic and a third cheaper; the area alone leaves jagged edges.
+        small = image.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from lookalike.indexes.base import Index, Neighbours, ScanIndex
 from lookalike.indexes.colour import ColourIndex
+from lookalike.indexes.compact import CompactIndex
 from lookalike.indexes.exact import ExactIndex
 
-__all__ = ["ColourIndex", "ExactIndex", "Index", "Neighbours", "ScanIndex"]
+__all__ = ["ColourIndex", "CompactIndex", "ExactIndex", "Index", "Neighbours", "ScanIndex"]

@@ -17,10 +17,14 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """``rows`` int64 (m,) of the table and their ``scores`` float64 (m,), the nearest first."""
+    """``rows`` int64 (m,) of the table and their ``scores`` float64 (m,), the nearest first.
+
+    ``exact``: whether no other row can be nearer.
+    """
 
     rows: NDArray[np.int64]
     scores: DoubleArray
+    exact: bool = True
 
 
 class Index(Protocol):
@@ -28,7 +32,8 @@ class Index(Protocol):
 
     The contract, held by ``tests/contracts/test_indexes.py``: distance ascending, ties by record
     id, at most k rows, k > n gives n, an empty table gives none; rows for which ``allowed`` is
-    False never appear, and min(k, allowed) rows always do.
+    False never appear, and min(k, allowed) rows always do. An index that may miss a nearer row says
+    so in the answer; the scores it gives are exact all the same.
     """
 
     measure: Measure
@@ -59,6 +64,21 @@ def choose(
     rows = _within_reach(scores, 0.0, measure, k, allowed)  # may be more than k: ties at the end
     order = np.lexsort((_rank(ids[rows]), measure.distance(scores[rows])))[: max(k, 0)]
     return Neighbours(rows[order], scores[rows[order]])
+
+
+def rerank_rows(
+    rows: NDArray[np.int64],
+    rough: NDArray[np.floating],
+    margin: float,
+    exact: Callable[[NDArray[np.int64]], DoubleArray],
+    measure: Measure,
+    ids: IdArray,
+    k: int,
+) -> Neighbours:
+    """The k best of some ``rows``, whose ``rough`` scores (m,) may be off by ``margin``."""
+    near = rows[_within_reach(np.asarray(rough, np.float64), 2.0 * margin, measure, k, None)]
+    best = choose(exact(near), measure, ids[near], k)
+    return Neighbours(near[best.rows], best.scores)
 
 
 def rerank(

@@ -1,101 +1,427 @@
-"""The exact scan over all sparse colour histograms, by any of the four metrics.
+"""Exact nearest colour histograms by any of the four metrics, most rows ruled out by bounds.
 
-Only bins that both histograms fill add to the scores (chi-square adds a constant), so a pass over
-the occupied cells gives what a pass over all 4,096 bins would. ``features.histogram.score`` is the
-same for one pair, and ``cv2.compareHist`` the oracle in the tests.
+``features.histogram.score`` is the metric for one pair, and ``cv2.compareHist`` the oracle in the
+tests. Only bins that both histograms fill add to the scores (chi-square adds a constant), so the
+occupied cells give what all 4,096 bins would.
+
+Bounds. Let A and B be the masses of two histograms a, b in 64 blocks of 4 x 4 x 4 bins. Then
+sum(min(a, b)) <= sum(min(A, B)), and by Cauchy and Schwarz, block by block, sum(sqrt(a b)) <=
+sum(sqrt(A B)) and sum(a b) <= sum(|a| |b|) over the blocks' lengths. 64 bytes a row thus rule out
+most rows for intersection, Bhattacharyya and correlation. Chi-square has no such bound (mass
+outside the query's bins costs nothing); its sum only grows, bin by bin, so a row is given up as
+soon as it exceeds the k-th best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike import kernels
 from lookalike.features.histogram import score
-from lookalike.indexes.base import ScanIndex
+from lookalike.indexes.base import Mask, Neighbours, ScanIndex, choose, rerank_rows
+from lookalike.indexes.derived import DAMAGED, DerivedFolder, digest
 from lookalike.stores.base import HistogramPart, HistogramTable
-from lookalike.types import BINS, COLOUR_MEASURES, DoubleArray
+from lookalike.types import BINS, COLOUR_MEASURES, DoubleArray, FloatArray
 
-_CHUNK = 4_096
-"""Rows at a time: about 1.5 million cells of photographs, 12 MB a temporary."""
+MARGIN = 1e-4
+"""More than a score of the kernels, in float32, is off, roots near zero apart."""
+
+ROOT_MARGIN = 0.015
+"""The same for Bhattacharyya distances near zero: the root of an error."""
+
+ROUNDING = 0.5 / 255
+"""How far a root can be off for being kept as a 255th."""
+
+LONGEST_TAIL = 2_000
+"""Rows added since coarse rows were kept at which a writer keeps theirs too."""
+
+_SEEDS = 512
+"""Rows compared first, the most promising ones, for a good bound from the start."""
+
+_STEP = 8_192
+"""Rows compared between two looks at the k-th best so far."""
+
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class CoarseTable:
+    """What bounds are made of, a row each: see ``kernels.coarse``."""
+
+    roots: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+    lengths: FloatArray
+    totals: FloatArray
+
+
+def coarse_table(parts: list[HistogramPart]) -> CoarseTable:
+    """The coarse table of segments, one after another: about 1 second for half a million rows."""
+    pieces = []
+    for part in parts:
+
+        def some(first: int, last: int, part: HistogramPart = part) -> tuple[NDArray, ...]:  # type: ignore[type-arg]
+            return kernels.coarse(part.bins, part.counts, part.ends, first, last)
+
+        pieces += kernels.in_parallel(some, len(part), 2_048)
+    if not pieces:
+        none, empty = np.empty((0, 64), np.uint8), np.empty(0, np.float32)
+        return CoarseTable(none, none, empty, empty)
+    return CoarseTable(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
 
 class ColourIndex(ScanIndex):
-    """Scores a query histogram, float64 (4096,) summing to 1, against all rows of a table."""
+    """Compares a query histogram, float64 (4096,) summing to 1, with the rows of a table."""
 
-    def __init__(self, table: HistogramTable, metric: str) -> None:
+    def __init__(
+        self, table: HistogramTable, metric: str, coarse: Callable[[], CoarseTable] | None = None
+    ) -> None:
+        """``coarse`` gives the table's coarse rows; without it they are made at first need."""
         self.ids = table.ids
         self.measure = COLOUR_MEASURES[metric]
         self._table = table
-        self._score_chunk = _CHUNK_SCORES[metric]
+        self._starts = np.cumsum([0, *(len(part) for part in table.parts)])
+        self._coarse = coarse or (lambda: coarse_table(list(table.parts)))
 
     def scores(self, query: DoubleArray) -> DoubleArray:
-        """The metric's scores, float64 (n,)."""
-        query = np.asarray(query, dtype=np.float64)
-        out, start = np.empty(len(self.ids)), 0
-        for part in self._table.parts:
-            for offset in range(0, len(part), _CHUNK):
-                chunk = _Chunk(part, offset, min(offset + _CHUNK, len(part)))
-                out[start : start + chunk.rows] = self._score_chunk(query, chunk)
-                start += chunk.rows
-        return out
+        """The metric's scores against all rows, float64 (n,), off by at most ROOT_MARGIN."""
+        return self._rough(_Query(query, self.measure.name), np.arange(len(self.ids)))
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
         """The metric's scores with the given rows only, one by one, float64 (m,)."""
         others = (self._table.histogram(int(row)).dense() for row in rows)
         return np.array([score(query, other, self.measure.name) for other in others])
 
+    def nearest(self, query: DoubleArray, k: int, allowed: Mask | None = None) -> Neighbours:
+        """The k nearest rows. Exact: bounds only leave out what cannot be among them."""
+        query = np.asarray(query, dtype=np.float64)
+        rows = np.arange(len(self.ids)) if allowed is None else np.flatnonzero(allowed)
+        if len(rows) > max(2 * k, _SEEDS) + _STEP:
+            rows, rough = self._promising(_Query(query, self.measure.name), k, rows)
+        else:
+            rough = self._rough(_Query(query, self.measure.name), rows)
+        if self.measure.name == "bhattacharyya":  # a root's error is largest near 0: squares decide
+            return self._by_squares(query, rows, rough, k)
+        return rerank_rows(
+            rows, rough, MARGIN, lambda near: self.score_rows(query, near), self.measure,
+            self.ids, k,
+        )  # fmt: skip
 
-class _Chunk:
-    """Some rows of a part: per cell its bin and its share of the row; sums over rows."""
+    def _by_squares(
+        self, query: DoubleArray, rows: NDArray[np.int64], rough: DoubleArray, k: int
+    ) -> Neighbours:
+        squares = rough * rough
+        k_th = np.partition(squares, k - 1)[k - 1] if 0 < k < len(rows) else np.inf
+        near = rows[squares <= k_th + 2 * MARGIN] if k > 0 else rows[:0]
+        best = choose(self.score_rows(query, near), self.measure, self.ids[near], k)
+        return Neighbours(near[best.rows], best.scores)
 
-    def __init__(self, part: HistogramPart, first: int, last: int) -> None:
-        cells = slice(part.cells(first).start, part.cells(last - 1).stop)
-        ends = np.asarray(part.ends[first:last], dtype=np.int64) - cells.start
-        self._starts = np.concatenate([[0], ends[:-1]])
-        self.rows = last - first
-        self.bins: NDArray[np.uint16] = np.asarray(part.bins[cells])
-        counts = np.asarray(part.counts[cells], dtype=np.float64)
-        totals = self.sum(counts)
-        self.shares = counts / np.repeat(totals, np.diff(np.append(self._starts, len(counts))))
+    # -- ruling out ------------------------------------------------------------------------------
 
-    def sum(self, cells: DoubleArray) -> DoubleArray:
-        """Per row, the sum of one value per cell. Every row has at least one cell."""
-        return np.asarray(np.add.reduceat(cells, self._starts))
+    def _promising(
+        self, query: _Query, k: int, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], DoubleArray]:
+        """Rows among which the k nearest are, ascending, and their rough scores."""
+        coarse = self._coarse()
+        everything = len(rows) == len(self.ids)
+        bounds = query.bounds(coarse, None if everything else rows)
+        seeds = np.argpartition(bounds, _SEEDS + k)[: _SEEDS + k]
+        first = np.sort(rows[seeds])
+        found = [(first, self._rough(query, first))]
+        limit = _Limit(k)
+        limit.take(self.measure.distance(found[0][1]))
+        unseen = np.ones(len(rows), dtype=bool)
+        unseen[seeds] = False
+        if query.metric == "chi-square":
+            found += self._chi_square(query, coarse, rows[unseen], limit)
+        else:
+            left = np.flatnonzero(unseen & (bounds <= limit.distance))
+            found += self._compared(query, rows[left], bounds[left], limit)
+        return _together(found)
+
+    def _compared(
+        self, query: _Query, rows: NDArray[np.int64], bounds: FloatArray, limit: _Limit
+    ) -> list[tuple[NDArray[np.int64], DoubleArray]]:
+        """Rows that the limit, as it falls, does not rule out, and their rough scores."""
+        found: list[tuple[NDArray[np.int64], DoubleArray]] = []
+
+        def some(first: int, last: int) -> None:
+            for at in range(first, last, _STEP):
+                own = slice(at, min(at + _STEP, last))
+                chosen = rows[own][bounds[own] <= limit.distance]
+                scores = self._rough(query, chosen, threads=False)
+                limit.take(self.measure.distance(scores))
+                found.append((chosen, scores))
+
+        kernels.in_parallel(some, len(rows), _STEP // 4)
+        return found
+
+    def _chi_square(
+        self, query: _Query, coarse: CoarseTable, rows: NDArray[np.int64], limit: _Limit
+    ) -> list[tuple[NDArray[np.int64], DoubleArray]]:
+        """Rows whose sums do not outgrow the limit, as it falls, and their rough scores."""
+        found: list[tuple[NDArray[np.int64], DoubleArray]] = []
+
+        def some(first: int, last: int) -> None:
+            for at in range(first, last, _STEP):
+                chosen = rows[at : min(at + _STEP, last)]
+                scores = self._given_up(query, coarse, chosen, limit.distance)
+                near = scores <= limit.distance
+                limit.take(scores[near])
+                found.append((chosen[near], scores[near]))
+
+        kernels.in_parallel(some, len(rows), _STEP // 4)
+        return found
+
+    def _given_up(
+        self, query: _Query, coarse: CoarseTable, rows: NDArray[np.int64], most: float
+    ) -> DoubleArray:
+        """Chi-square distances of rows, ascending; where more than ``most``, perhaps less."""
+        out = np.empty(len(rows))
+        for number, inner, place in self._by_part(rows):
+            part = self._table.parts[number]
+            own = coarse.totals[self._starts[number] : self._starts[number + 1]]
+            scores = kernels.chi_square(
+                part.bins, part.counts, part.ends, own, inner, query.table, query.passed, most
+            )
+            out[place] = self._rough(query, rows[place]) if scores is None else scores
+        return out
+
+    # -- rough scores ----------------------------------------------------------------------------
+
+    def _rough(
+        self, query: _Query, rows: NDArray[np.int64], *, threads: bool = True
+    ) -> DoubleArray:
+        """Scores of rows, ascending, in float32."""
+        out = np.empty(len(rows))
+        for number, inner, place in self._by_part(rows):
+            part, target = self._table.parts[number], out[place]
+
+            def some(
+                first: int,
+                last: int,
+                part: HistogramPart = part,
+                inner: NDArray[np.int64] = inner,
+                target: DoubleArray = target,
+            ) -> None:
+                sums = kernels.histogram_sums(
+                    query.metric, part.bins, part.counts, part.ends, inner[first:last], query.table
+                )
+                target[first:last] = query.scores(sums.astype(np.float64))
+
+            if threads:
+                kernels.in_parallel(some, len(inner), 4_096)
+            else:
+                some(0, len(inner))
+        return out
+
+    def _by_part(self, rows: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64], slice]]:
+        """For each segment that has some of the rows: its number, its rows, their place."""
+        bounds = np.searchsorted(rows, self._starts)
+        return [
+            (number, rows[first:last] - self._starts[number], slice(int(first), int(last)))
+            for number, (first, last) in enumerate(pairwise(bounds))
+            if last > first
+        ]
 
 
-def _correlation(query: DoubleArray, chunk: _Chunk) -> DoubleArray:
-    # Both sum to 1, so both means are 1 / BINS.
-    product = chunk.sum(query[chunk.bins] * chunk.shares) - query.sum() / BINS
-    own = float(query @ query) - float(query.sum()) ** 2 / BINS
-    others = chunk.sum(chunk.shares * chunk.shares) - 1.0 / BINS
-    spread = own * others
-    flat = np.abs(spread) <= np.finfo(np.float64).eps
-    return np.asarray(np.where(flat, 1.0, product / np.sqrt(np.where(flat, 1.0, spread))))
+class _Limit:
+    """The k-th least distance seen so far, and what is added for rounding. Grows only smaller.
+
+    Threads share it without a lock: an older value only rules out less.
+    """
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._best = np.empty(0)
+        self.distance = np.inf
+
+    def take(self, distances: DoubleArray) -> None:
+        """Distances of further rows, none of them seen before."""
+        together = np.concatenate([self._best, distances])
+        if len(together) > self._k:
+            together = np.partition(together, self._k - 1)[: self._k]
+        self._best = together
+        if len(together) == self._k:
+            most = float(together.max())
+            # Twice what a score may be off, or, near 0, what a root of such a number may be.
+            slack = max(most * (1 + 1e-5) + 2 * MARGIN, float(np.sqrt(most**2 + 2 * MARGIN)))
+            self.distance = min(self.distance, slack)
 
 
-def _chi_square(query: DoubleArray, chunk: _Chunk) -> DoubleArray:
-    filled = query > np.finfo(np.float64).eps
-    per_bin = np.where(filled, query, 1.0)
-    own = per_bin[chunk.bins]
-    # A cell turns its bin's share of the constant, own, into (own - share)^2 / own.
-    change = ((own - chunk.shares) ** 2 / own - own) * filled[chunk.bins]
-    return np.asarray(np.maximum(float(query[filled].sum()) + chunk.sum(change), 0.0))
+def _together(
+    found: list[tuple[NDArray[np.int64], DoubleArray]],
+) -> tuple[NDArray[np.int64], DoubleArray]:
+    rows = np.concatenate([rows for rows, _ in found])
+    scores = np.concatenate([scores for _, scores in found])
+    order = np.argsort(rows)
+    return rows[order], scores[order]
 
 
-def _intersection(query: DoubleArray, chunk: _Chunk) -> DoubleArray:
-    return chunk.sum(np.minimum(query[chunk.bins], chunk.shares))
+class _Query:
+    """A query histogram as the kernels take it, and how their sums become scores."""
+
+    def __init__(self, query: DoubleArray, metric: str) -> None:
+        self.metric = metric
+        self._query = query = np.asarray(query, dtype=np.float64)
+        self._mass = float(query.sum())
+        filled = query > _EPSILON
+        inverse = np.where(filled, 1.0 / np.where(filled, query, 1.0), 0.0)
+        own = {"chi-square": inverse, "bhattacharyya": np.sqrt(query)}.get(metric, query)
+        self.table: FloatArray = own.astype(np.float32)
+        self._filled_mass = float(query[filled].sum())
+        self.passed: FloatArray = np.concatenate(
+            [[0.0], np.cumsum(np.where(filled, query, 0.0))]
+        ).astype(np.float32)
+
+    def scores(self, sums: DoubleArray) -> DoubleArray:
+        """The metric's scores from the kernels' sums (m, 3)."""
+        first, second, total = sums.T
+        if self.metric == "correlation":
+            return self._correlation(first / total, second / total**2)
+        if self.metric == "chi-square":
+            scores = self._filled_mass - 2.0 * first / total + second / total**2
+            return np.asarray(np.maximum(scores, 0.0))
+        if self.metric == "intersection":
+            return np.asarray(first / total)
+        coefficient = first / np.sqrt(total * self._mass)
+        return np.asarray(np.sqrt(np.maximum(1.0 - coefficient, 0.0)))
+
+    def _correlation(self, products: DoubleArray, squares: DoubleArray) -> DoubleArray:
+        # Rows sum to 1, so their mean is 1 / BINS.
+        own = float(self._query @ self._query) - self._mass**2 / BINS
+        spread = own * (squares - 1.0 / BINS)
+        flat = np.abs(spread) <= _EPSILON
+        above = products - self._mass / BINS
+        return np.asarray(np.where(flat, 1.0, above / np.sqrt(np.where(flat, 1.0, spread))))
+
+    def bounds(self, coarse: CoarseTable, rows: NDArray[np.int64] | None) -> FloatArray:
+        """A number per row, or per row of the table, that its distance is at least."""
+        parts = self.metric == "correlation"
+        codes = coarse.parts if parts else coarse.roots
+        own = self._blocks()
+        if self.metric == "intersection":
+            sums = _over(codes, rows, lambda c: kernels.least_squares64(c, own[1]))
+            slack = np.float32(2 * ROUNDING * own[2])
+            upper = sums.astype(np.float32) / np.float32(255 * 255) + slack
+            return np.asarray(np.float32(1.0) - upper)
+        sums = _over(codes, rows, lambda c: kernels.products64(c, own[0]))
+        slack = np.float32(ROUNDING * own[2] + 0.5 / 2_047 * 8)
+        upper = sums.astype(np.float32) / np.float32(255 * 2_047) + slack
+        if not parts:
+            within = np.maximum(np.float32(1.0) - upper / np.float32(self._mass**0.5), 0)
+            return np.asarray(np.sqrt(within))
+        lengths = coarse.lengths if rows is None else coarse.lengths[rows]
+        squares = lengths.astype(np.float64) ** 2
+        length = float(np.sqrt(self._query @ self._query))
+        cosine = np.asarray(upper * lengths * np.float32(length), np.float64)
+        return np.asarray(1.0 - self._correlation(cosine, squares), np.float32)
+
+    def _blocks(self) -> tuple[NDArray[np.int16], NDArray[np.uint8], float]:
+        """The query's 64 numbers, as 2,047ths and as 255ths, and their sum."""
+        cubes = self._query.reshape(4, 4, 4, 4, 4, 4)
+        if self.metric == "correlation":
+            squares = (cubes * cubes).sum(axis=(1, 3, 5)).ravel()
+            numbers = np.sqrt(squares / max(float(squares.sum()), 1e-300))
+        else:
+            numbers = np.sqrt(cubes.sum(axis=(1, 3, 5)).ravel())
+        return (
+            np.minimum(np.rint(numbers * 2_047), 2_047).astype(np.int16),
+            np.minimum(np.ceil(numbers * 255), 255).astype(np.uint8),
+            float(numbers.sum()) + 64 * ROUNDING,
+        )
 
 
-def _bhattacharyya(query: DoubleArray, chunk: _Chunk) -> DoubleArray:
-    coefficient = chunk.sum(np.sqrt(query[chunk.bins] * chunk.shares)) / np.sqrt(query.sum())
-    return np.asarray(np.sqrt(np.maximum(1.0 - coefficient, 0.0)))
+def _over(
+    codes: NDArray[np.uint8],
+    rows: NDArray[np.int64] | None,
+    sums: Callable[[NDArray[np.uint8]], NDArray[np.int32]],
+) -> NDArray[np.int32]:
+    chosen = codes if rows is None else codes[rows]
+    pieces = kernels.in_parallel(lambda a, b: sums(chosen[a:b]), len(chosen), 16_384)
+    return np.concatenate(pieces)
 
 
-_CHUNK_SCORES: dict[str, Callable[[DoubleArray, _Chunk], DoubleArray]] = {
-    "correlation": _correlation,
-    "chi-square": _chi_square,
-    "intersection": _intersection,
-    "bhattacharyya": _bhattacharyya,
-}
+class CoarseCache:
+    """The coarse rows of a table under ``folder``; rows added since are made when it is loaded."""
+
+    def __init__(self, folder: Path, table: HistogramTable) -> None:
+        self._derived = DerivedFolder(folder)
+        self._table = table
+
+    def load(self) -> CoarseTable:
+        """The whole table's coarse rows."""
+        known, rows = self._known()
+        if known is not None and rows == len(self._table.ids):
+            return known
+        fresh = coarse_table(list(self._parts_from(rows)))
+        whole = fresh if known is None else _appended(known, fresh)
+        if known is None:
+            self._keep(whole)
+        return whole
+
+    def refresh(self) -> bool:
+        """Keep the rows added since, if they are many; returns whether they were."""
+        known, rows = self._known()
+        if len(self._table.ids) - rows <= LONGEST_TAIL:
+            return False
+        fresh = coarse_table(list(self._parts_from(rows)))
+        return self._keep(fresh if known is None else _appended(known, fresh))
+
+    def _known(self) -> tuple[CoarseTable | None, int]:
+        """What is kept of the table's first rows, and how many these are."""
+        names = [path.name for path in self._derived.folder.glob(f"{_VERSION}-*.totals.npy")]
+        for name in sorted(names, key=lambda name: -int(name.split("-")[1])):
+            stem = name.removesuffix(".totals.npy")
+            rows, made_for = int(stem.split("-")[1]), stem.split("-")[2]
+            if not 0 < rows <= len(self._table.ids) or made_for != digest(self._table.ids[:rows]):
+                continue
+            with contextlib.suppress(*DAMAGED):
+                table = CoarseTable(*(self._derived.array(f"{stem}.{n}.npy") for n in _COLUMNS))
+                _check(table, rows)
+                return table, rows
+        return None, 0
+
+    def _parts_from(self, row: int) -> Iterator[HistogramPart]:
+        """The table's segments without their rows before ``row``."""
+        start = 0
+        for part in self._table.parts:
+            first = max(0, row - start)
+            start += len(part)
+            if first < len(part):
+                cell = part.cells(first).start
+                ends = part.ends[first:] - np.uint64(cell)
+                yield HistogramPart(part.bins[cell:], part.counts[cell:], ends)
+
+    def _keep(self, table: CoarseTable) -> bool:
+        stem = f"{_VERSION}-{len(self._table.ids)}-{digest(self._table.ids)}"
+        for name in _COLUMNS[:-1]:
+            self._derived.keep_array(f"{stem}.{name}.npy", getattr(table, name))
+        kept = self._derived.keep_array(f"{stem}.totals.npy", table.totals)  # makes them count
+        for path in self._derived.folder.glob(f"{_VERSION}-*") if kept else ():
+            if not path.name.startswith(f"{stem}."):
+                path.unlink(missing_ok=True)
+        return kept
+
+
+_VERSION = "v1"
+_COLUMNS = ("roots", "parts", "lengths", "totals")
+
+
+def _appended(first: CoarseTable, second: CoarseTable) -> CoarseTable:
+    columns = ((getattr(first, name), getattr(second, name)) for name in _COLUMNS)
+    return CoarseTable(*(np.concatenate(pair) for pair in columns))
+
+
+def _check(table: CoarseTable, rows: int) -> None:
+    whole = table.roots.shape == table.parts.shape == (rows, 64)
+    narrow = table.lengths.shape == table.totals.shape == (rows,)
+    bytes_ = table.roots.dtype == table.parts.dtype == np.uint8
+    if not (whole and narrow and bytes_ and table.totals.dtype == np.float32):
+        raise ValueError("coarse rows not of the expected shape")

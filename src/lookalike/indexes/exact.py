@@ -7,31 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.indexes.base import Mask, Neighbours, ScanIndex, rerank
+from lookalike import kernels
+from lookalike.indexes.base import Mask, Neighbours, ScanIndex, rerank_rows
 from lookalike.types import COSINE, DoubleArray, FloatArray, IdArray
 
-_CHUNK = 256
-"""Rows widened at a time: 1.3 MB at 1,280 dimensions, which stays in a core's cache."""
-
-_SCALE = np.float32(2.0**112)
-"""What ``_widened`` leaves out: the difference of the exponents' offsets, 127 - 15."""
-
-MARGIN = 1e-3
-"""More than a float32 product with a row of halves can be off: rounding to halves changes a unit
-row's length by up to 3e-4 (few dimensions) or 1e-4 (many)."""
+MARGIN = 1e-4
+"""More than a float32 cosine with a row of halves can be off."""
 
 _EXACT_ROWS = 2_048
 """Rows scored in float64 at a time."""
 
+_ROWS_A_THREAD = 2_048
+
 
 class ExactIndex(ScanIndex):
-    """Cosine over unit vectors: ``parts`` are float16 or float32 (n_i, dim), one after another."""
+    """Cosine over unit vectors: ``parts`` are float16 (n_i, dim), one after another."""
 
     measure = COSINE
 
-    def __init__(self, ids: IdArray, parts: Sequence[NDArray[np.floating]]) -> None:
+    def __init__(self, ids: IdArray, parts: Sequence[NDArray[np.float16]]) -> None:
         self.ids = ids
-        self._parts = parts
+        self.parts = parts
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
 
     def scores(self, query: DoubleArray) -> DoubleArray:
@@ -39,24 +35,39 @@ class ExactIndex(ScanIndex):
 
         The query may have any length. A query of zeros is alike to nothing: all scores are 0.
         """
-        target = unit_vector(query).astype(np.float32)
-        out = np.empty(len(self.ids))
-        for start, part in zip(self._starts, self._parts, strict=False):
-            for offset in range(0, len(part), _CHUNK):
-                chunk = part[offset : offset + _CHUNK]
-                rows = slice(int(start) + offset, int(start) + offset + len(chunk))
-                out[rows] = _dot(chunk, target)
-        return np.clip(out, -1.0, 1.0)
+        return self._rough(query, None).astype(np.float64)
 
     def nearest(self, query: DoubleArray, k: int, allowed: Mask | None = None) -> Neighbours:
         """The k nearest: a rough scan, then those that may be among them scored in float64.
 
         Equal vectors get equal scores, wherever they lie; ties by id.
         """
-        rough = self.scores(query)
-        return rerank(
-            rough, MARGIN, lambda rows: self.score_rows(query, rows), COSINE, self.ids, k, allowed
+        if allowed is None or bool(allowed.all()):
+            return self._nearest(query, k, np.arange(len(self.ids)), self._rough(query, None))
+        return self.nearest_of(query, k, np.flatnonzero(allowed))
+
+    def nearest_of(self, query: DoubleArray, k: int, rows: NDArray[np.int64]) -> Neighbours:
+        """The k nearest of some rows, ascending (m,), as ``nearest`` finds them."""
+        return self._nearest(query, k, rows, self._rough(query, rows))
+
+    def _nearest(
+        self, query: DoubleArray, k: int, rows: NDArray[np.int64], rough: FloatArray
+    ) -> Neighbours:
+        return rerank_rows(
+            rows, rough, MARGIN, lambda near: self.score_rows(query, near), COSINE, self.ids, k
         )
+
+    def _rough(self, query: DoubleArray, rows: NDArray[np.int64] | None) -> FloatArray:
+        """Cosines with ``rows``, ascending, or with all; float32."""
+        target = unit_vector(query).astype(np.float32)
+        out = np.empty(len(self.ids) if rows is None else len(rows), np.float32)
+        for start, part in zip(self._starts, self.parts, strict=False):
+            first, last = (int(start), int(start) + len(part))
+            if rows is not None:
+                first, last = np.searchsorted(rows, [first, last]).tolist()
+            inner = None if rows is None else rows[first:last] - start
+            _cosines(part, target, inner, out[first:last])
+        return np.clip(out, -1.0, 1.0)
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
         """Cosines with the given rows only, float64 (m,)."""
@@ -73,30 +84,25 @@ class ExactIndex(ScanIndex):
 
     def _take(self, rows: NDArray[np.int64]) -> DoubleArray:
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
-        out = np.empty((len(rows), self._parts[0].shape[1] if self._parts else 0))
+        out = np.empty((len(rows), self.parts[0].shape[1] if self.parts else 0))
         for number in np.unique(numbers):
             of_part = numbers == number
-            out[of_part] = self._parts[number][rows[of_part] - self._starts[number]]
+            out[of_part] = self.parts[number][rows[of_part] - self._starts[number]]
         return out
 
 
-def _dot(rows: NDArray[np.floating], target: FloatArray) -> FloatArray:
-    """Products of each row with a float32 vector."""
-    if rows.dtype != np.float16:
-        return np.asarray(rows.astype(np.float32) @ target)
-    return np.asarray(_widened(rows) @ (target * _SCALE))
+def _cosines(
+    part: NDArray[np.float16], target: FloatArray, rows: NDArray[np.int64] | None, out: FloatArray
+) -> None:
+    """Cosines with some rows of a part, or all, into ``out``; large parts by several threads."""
 
+    def some(first: int, last: int) -> None:
+        if rows is None:
+            out[first:last] = kernels.cosines(part[first:last], target)
+        else:
+            out[first:last] = kernels.cosines(part, target, rows[first:last])
 
-def _widened(halves: NDArray[np.float16]) -> FloatArray:
-    """Finite halves as float32, scaled by 2**-112, exactly and ten times faster than ``astype``.
-
-    The bits are moved to where float32 has sign, exponent and fraction (IEEE 754); the scale, due
-    to the exponents' different offsets, is made good in the other factor of a product.
-    """
-    bits = halves.view(np.int16).astype(np.int32)  # the sign fills the upper half
-    np.left_shift(bits, 13, out=bits)
-    np.bitwise_and(bits, np.int32(-0x70000001), out=bits)  # one sign bit is enough
-    return bits.view(np.float32)
+    kernels.in_parallel(some, len(out), _ROWS_A_THREAD)
 
 
 def unit_vector(query: DoubleArray) -> DoubleArray:

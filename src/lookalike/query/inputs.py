@@ -16,17 +16,10 @@ from lookalike.features.encoders import Encoder
 from lookalike.features.histogram import histogram
 from lookalike.features.thumbnail import thumbnail
 from lookalike.query.search import Method, Point
+from lookalike.query.tables import Tables
 from lookalike.query.terms import Crop, Term
 from lookalike.stores import Store
-from lookalike.types import DoubleArray, QueryInput, Space
-
-
-class Tables:
-    """The vectors and histograms of one commit of a library, mapped from disk."""
-
-    def __init__(self, store: Store, space: Space) -> None:
-        self.space = space
-        self.vectors, self.histograms = store.tables(space)
+from lookalike.types import DoubleArray, QueryInput
 
 
 class InputReader:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
-from lookalike.indexes import ColourIndex, ExactIndex, Neighbours
+from lookalike.indexes import ColourIndex, CompactIndex, Neighbours
 from lookalike.indexes.base import Mask, rerank
+from lookalike.indexes.colour import ROOT_MARGIN
 from lookalike.indexes.exact import MARGIN, unit_vector
-from lookalike.indexes.pca import PcaCache
-from lookalike.stores import HistogramTable, VectorTable
+from lookalike.query.tables import Tables, VectorIndex
 from lookalike.types import (
     COLOUR_MEASURES,
     COSINE,
@@ -121,6 +120,9 @@ class Comparison(Protocol):
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
         """The k rows nearest to a point."""
 
+    def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
+        """``nearest`` for each of several points."""
+
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
         """Scores of a point against some rows, float64 (m,)."""
 
@@ -132,7 +134,7 @@ class ByVector:
     margin = MARGIN
 
     def __init__(
-        self, index: ExactIndex, reduce: Callable[[DoubleArray], DoubleArray] | None = None
+        self, index: VectorIndex, reduce: Callable[[DoubleArray], DoubleArray] | None = None
     ) -> None:
         self.ids = index.ids
         self._index = index
@@ -148,6 +150,12 @@ class ByVector:
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
         return self._index.nearest(point.need_vector(), k, allowed)
 
+    def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
+        if not isinstance(self._index, CompactIndex) or not points:
+            return [self.nearest(point, k, allowed) for point in points]
+        queries = np.stack([point.need_vector() for point in points])
+        return self._index.nearest_many(queries, k, allowed)
+
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
         return self._index.score_rows(point.need_vector(), rows)
 
@@ -155,10 +163,10 @@ class ByVector:
 class ByColour:
     """A histogram metric."""
 
-    margin = 0.0
+    margin = ROOT_MARGIN
 
-    def __init__(self, table: HistogramTable, metric: str) -> None:
-        self._index = ColourIndex(table, metric)
+    def __init__(self, index: ColourIndex) -> None:
+        self._index = index
         self.measure = self._index.measure
         self.ids = self._index.ids
 
@@ -171,6 +179,9 @@ class ByColour:
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
         return self._index.nearest(point.need_histogram(), k, allowed)
 
+    def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
+        return [self.nearest(point, k, allowed) for point in points]
+
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
         return self._index.score_rows(point.need_histogram(), rows)
 
@@ -179,7 +190,7 @@ class ByMix:
     """(1 - weight) * cosine + weight * likeness of colour, the latter brought to at most 1."""
 
     measure = MIX
-    margin = MARGIN
+    margin = MARGIN + ROOT_MARGIN
 
     def __init__(self, meaning: ByVector, colour: ByColour, colour_weight: float) -> None:
         self.ids = meaning.ids
@@ -197,10 +208,13 @@ class ByMix:
         colour = self._colour.scores(point)[self._rows]
 
         def exact(rows: NDArray[np.int64]) -> DoubleArray:
-            return self._mixed(self._meaning.score_rows(point, rows), colour[rows])
+            return self.score_rows(point, rows)
 
         rough = self._mixed(self._meaning.scores(point), colour)
-        return rerank(rough, MARGIN, exact, MIX, self.ids, k, allowed)
+        return rerank(rough, self.margin, exact, MIX, self.ids, k, allowed)
+
+    def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
+        return [self.nearest(point, k, allowed) for point in points]
 
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
         colour = self._colour.score_rows(point, self._rows[rows])
@@ -218,38 +232,30 @@ def colour_likeness(scores: DoubleArray, measure: Measure) -> DoubleArray:
     return 1.0 - scores if np.isfinite(measure.highest) else 1.0 / (1.0 + scores)
 
 
-class TablesLike(Protocol):
-    """What a comparison reads: one table or both."""
+def compare_by(method: Method, tables: Tables, *, exact: bool = False) -> tuple[Comparison, Mask]:
+    """The comparison of a method, and which of its rows are live.
 
-    @property
-    def vectors(self) -> VectorTable: ...
-
-    @property
-    def histograms(self) -> HistogramTable: ...
-
-
-def compare_by(method: Method, tables: TablesLike, derived: Path) -> tuple[Comparison, Mask]:
-    """The comparison of a method, and which of its rows are live; ``derived`` keeps PCA's files."""
+    ``exact`` compares with every row that is allowed; otherwise an index may look at fewer.
+    """
     if method.by == "colour":
-        return ByColour(tables.histograms, method.metric), tables.histograms.live
-    table = tables.vectors
+        return ByColour(tables.colour(method.metric)), tables.histograms.live
+    live = tables.vectors.live
     if method.by == "pca":
-        model, reduced = PcaCache(derived, table).index(method.pca_method, method.dims)
+        model, reduced = tables.reduced(method.pca_method, method.dims, exact=exact)
 
         def reduce(vector: DoubleArray) -> DoubleArray:
             return np.asarray(model.transform(vector[None, :], method.dims)[0], np.float64)
 
-        return ByVector(reduced, reduce), table.live
-    meaning = ByVector(ExactIndex(table.ids, table.parts))
+        return ByVector(reduced, reduce), live
     if method.by == "meaning":
-        return meaning, table.live
-    colour = ByColour(tables.histograms, method.metric)
-    return ByMix(meaning, colour, method.colour_weight), table.live
+        return ByVector(tables.meaning(exact=exact)), live
+    colour = ByColour(tables.colour(method.metric))
+    return ByMix(ByVector(tables.exact), colour, method.colour_weight), live
 
 
 def _aligned(ids: IdArray, others: IdArray) -> NDArray[np.int64]:
     """For each of ``ids``, its last row in ``others``; both tables hold the same records."""
-    if len(ids) == len(others) and bool((ids == others).all()):
+    if ids.tobytes() == others.tobytes():
         return np.arange(len(ids))
     order = np.argsort(others, kind="stable")
     rows: NDArray[np.int64] = order[np.searchsorted(others[order], ids, side="right") - 1]
@@ -260,11 +266,16 @@ def _aligned(ids: IdArray, others: IdArray) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Ranked rows: ``ids`` V16 (m,), ``scores`` (m,) and ``input_scores`` (inputs, m)."""
+    """Ranked ``rows`` int64 (m,): ``ids`` V16, ``scores`` and ``input_scores`` (inputs, m).
+
+    ``exact``: whether no other row can be nearer.
+    """
 
     ids: IdArray
+    rows: NDArray[np.int64]
     scores: DoubleArray
     input_scores: DoubleArray
+    exact: bool
 
 
 def rank(
@@ -285,7 +296,18 @@ def rank(
         each = found.scores[None, :]
     else:
         each = np.stack([comparison.score_rows(point, found.rows) for point in points])
-    return Ranked(comparison.ids[found.rows], found.scores, each)
+    return Ranked(comparison.ids[found.rows], found.rows, found.scores, each, found.exact)
+
+
+def rank_many(
+    comparison: Comparison, points: Sequence[Point], k: int, allowed: Mask
+) -> list[Ranked]:
+    """``rank`` for each of many points by itself."""
+    points = [mean_point([comparison.place(point)]) for point in points]
+    many = comparison.nearest_many(points, k, allowed)
+    return [
+        Ranked(comparison.ids[f.rows], f.rows, f.scores, f.scores[None, :], f.exact) for f in many
+    ]
 
 
 def _least_alike(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.conditions import Condition
 from lookalike.types import (
+    ID_DTYPE,
     FileEntry,
     FloatArray,
     IdArray,
@@ -34,8 +37,60 @@ def record_id(content_hash: bytes) -> UUID:
     return uuid.uuid5(RECORD_NAMESPACE, content_hash.hex())
 
 
+class IdentifiedRows:
+    """Rows with a record id each; at most one live row has a given id."""
+
+    ids: IdArray
+    live: NDArray[np.bool_]
+
+    def row_of(self, record: UUID) -> int | None:
+        """The row of a live record, or None."""
+        high, low = _halves(np.frombuffer(record.bytes, ID_DTYPE))
+        highs, lows = _halves(self.ids)
+        found = np.flatnonzero((highs == high) & (lows == low) & self.live)
+        return int(found[0]) if len(found) else None
+
+    def rows_of(self, records: IdArray) -> NDArray[np.int64]:
+        """The rows of many records, int64 (m,); -1 for one that is not live."""
+        rows, highs, lows = self._sorted
+        high, low = _halves(records)
+        place = np.searchsorted(highs, high)
+        found = np.full(len(records), -1, np.int64)
+        unsure = np.arange(len(records))
+        while len(unsure):  # once, but for ids that share their first half
+            unsure = unsure[place[unsure] < len(rows)]
+            unsure = unsure[highs[place[unsure]] == high[unsure]]
+            same = lows[place[unsure]] == low[unsure]
+            found[unsure[same]] = rows[place[unsure[same]]]
+            unsure = unsure[~same]
+            place[unsure] += 1
+        return found
+
+    def rows_with(self, records: IdArray) -> NDArray[np.bool_]:
+        """Which rows belong to one of these records and are live, bool (n,)."""
+        mask = np.zeros(len(self.ids), dtype=bool)
+        found = self.rows_of(records)
+        mask[found[found >= 0]] = True
+        return mask
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
+        """Live rows ordered by both halves of their ids, and these halves."""
+        rows = np.flatnonzero(self.live)
+        highs, lows = _halves(self.ids)
+        order = np.lexsort((lows[rows], highs[rows]))
+        rows = rows[order]
+        return rows, highs[rows], lows[rows]
+
+
+def _halves(ids: IdArray) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Ids as two numbers each; their order means nothing, only that equal is equal."""
+    numbers = np.ascontiguousarray(ids).view(np.uint64).reshape(-1, 2)
+    return numbers[:, 0], numbers[:, 1]
+
+
 @dataclass(frozen=True)
-class VectorTable:
+class VectorTable(IdentifiedRows):
     """All committed vectors of a space, as they lie on disk.
 
     ``ids`` V16 (n,); ``parts`` float16 arrays (n_i, dim) that follow each other, unit rows;
@@ -53,10 +108,6 @@ class VectorTable:
         for position, (part, inner) in enumerate(_located(self.parts, rows)):
             out[position] = self.parts[part][inner]
         return out
-
-    def row_of(self, record: UUID) -> int | None:
-        """The row of a live record, or None."""
-        return _row_of(self.ids, self.live, record)
 
 
 @dataclass(frozen=True)
@@ -80,7 +131,7 @@ class HistogramPart:
 
 
 @dataclass(frozen=True)
-class HistogramTable:
+class HistogramTable(IdentifiedRows):
     """All committed histograms; ``ids`` and ``live`` as in VectorTable."""
 
     ids: IdArray
@@ -94,10 +145,6 @@ class HistogramTable:
         cells = part.cells(inner)
         return SparseHistogram(np.array(part.bins[cells]), np.array(part.counts[cells]))
 
-    def row_of(self, record: UUID) -> int | None:
-        """The row of a live record, or None."""
-        return _row_of(self.ids, self.live, record)
-
 
 def _located(parts: Sequence[Sized], rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """For each row of the whole table: the number of its part, and the row within that part."""
@@ -106,11 +153,6 @@ def _located(parts: Sequence[Sized], rows: NDArray[np.int64]) -> Iterator[tuple[
         number = int(np.searchsorted(ends, row, side="right"))
         start = int(ends[number - 1]) if number else 0
         yield number, int(row) - start
-
-
-def _row_of(ids: IdArray, live: NDArray[np.bool_], record: UUID) -> int | None:
-    found = np.flatnonzero((ids == np.void(record.bytes)) & live)
-    return int(found[0]) if len(found) else None
 
 
 class Run(Protocol):
@@ -182,6 +224,9 @@ class Store(Protocol):
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""
+
+    def matching(self, condition: Condition) -> IdArray:
+        """Ids of the records that have a live file for which the condition holds, ascending."""
 
     def count(self) -> int:
         """Records that have at least one file now."""

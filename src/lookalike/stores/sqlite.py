@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 from filelock import FileLock, Timeout
 
+from lookalike.conditions import Condition
 from lookalike.errors import (
     InputError,
     LibraryCorruptError,
@@ -21,6 +22,7 @@ from lookalike.errors import (
 )
 from lookalike.stores import schema
 from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
+from lookalike.stores.conditions import matching_ids
 from lookalike.stores.run import Place, SqliteRun
 from lookalike.stores.segments import (
     HISTOGRAM_COLUMNS,
@@ -40,6 +42,9 @@ from lookalike.types import (
     Space,
     State,
 )
+
+_IDS_A_QUERY = 500
+"""Ids bound in one statement; SQLite takes at least 999."""
 
 _LOCK, _PID = "writer.lock", "writer.pid"
 _OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived"}
@@ -245,7 +250,7 @@ class SqliteStore:
         hidden = self._connection.execute("SELECT id FROM records WHERE live_files = 0").fetchall()
         if hidden:
             gone = np.frombuffer(b"".join(row[0] for row in hidden), dtype=ID_DTYPE)
-            live &= ~np.isin(ids, gone)
+            live &= ~VectorTable(ids, (), live, 0).rows_with(gone)
         return ids, parts, live
 
     def _segments(self, name: str) -> list[Segment]:
@@ -260,26 +265,39 @@ class SqliteStore:
 
     def get(self, ids: Sequence[UUID]) -> list[Record | None]:
         """Records by id, in the order asked for; None where there is none."""
-        return [self._get(id_) for id_ in ids]
+        found: dict[UUID, Record] = {}
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            found.update(self._get(ids[start : start + _IDS_A_QUERY]))
+        return [found.get(id_) for id_ in ids]
 
-    def _get(self, id_: UUID) -> Record | None:
-        row = self._connection.execute(
-            "SELECT key, content_hash, bytes, phash, width, height, format, taken_at, camera,"
-            " latitude, longitude FROM records WHERE id = ?",
-            (id_.bytes,),
-        ).fetchone()
-        if row is None:
-            return None
-        key, content_hash, size, signed_hash, *facts = row
-        return Record(
-            id_, content_hash, size, ImageFacts(*facts), signed_hash % 2**64, self._paths(key)
-        )
+    def _get(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID, Record]]:
+        places = ", ".join("?" * len(ids))
+        with schema.snapshot(self._connection):
+            rows = self._connection.execute(
+                "SELECT key, id, content_hash, bytes, phash, width, height, format, taken_at,"
+                f" camera, latitude, longitude FROM records WHERE id IN ({places})",
+                [id_.bytes for id_ in ids],
+            ).fetchall()
+            paths = self._paths([row[0] for row in rows])
+        for key, raw, content_hash, size, signed_hash, *facts in rows:
+            id_ = UUID(bytes=raw)
+            own = tuple(paths.get(key, ()))
+            yield (
+                id_,
+                Record(id_, content_hash, size, ImageFacts(*facts), signed_hash % 2**64, own),
+            )
 
-    def _paths(self, key: int) -> tuple[str, ...]:
+    def _paths(self, keys: Sequence[int]) -> dict[int, list[str]]:
+        """Where records lie now, by key, each in the order of their paths' bytes."""
+        places = ", ".join("?" * len(keys))
         rows = self._connection.execute(
-            "SELECT path FROM files WHERE record = ? AND live ORDER BY path", (key,)
+            f"SELECT record, path FROM files WHERE record IN ({places}) AND live ORDER BY path",
+            keys,
         )
-        return tuple(os.fsdecode(path) for (path,) in rows)
+        found: dict[int, list[str]] = {}
+        for key, path in rows:
+            found.setdefault(key, []).append(os.fsdecode(path))
+        return found
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, in the order asked for; None where there is none."""
@@ -324,6 +342,11 @@ class SqliteStore:
             record = UUID(bytes=id_) if id_ else None
             yield LedgerRow(os.fsdecode(path), State(name), reason, detail, size, mtime, record)
 
+    def matching(self, condition: Condition) -> IdArray:
+        """Ids of the records that have a live file for which the condition holds, ascending."""
+        rows = self._connection.execute(*matching_ids(condition))
+        return _ascending(np.frombuffer(b"".join(id_ for (id_,) in rows), dtype=ID_DTYPE))
+
     def count(self) -> int:
         """Records that have at least one file now."""
         row = self._connection.execute("SELECT count(*) FROM records WHERE live_files > 0")
@@ -332,3 +355,12 @@ class SqliteStore:
     def version(self) -> int:
         """A number that changes whenever another connection has committed something."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _ascending(ids: IdArray) -> IdArray:
+    """Distinct ids in the order of their bytes."""
+    ordered = np.sort(ids.view("S16"))  # bytes are sorted faster than voids, in the same order
+    new = np.ones(len(ordered), dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    distinct: IdArray = ordered[new].view(ID_DTYPE)
+    return distinct

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, MissingExtraError
 from lookalike.features.encoders.base import Encoder, EncoderSpec
 
 PLUGIN_GROUP = "lookalike.encoders"
@@ -32,20 +34,39 @@ CATALOGUE = {
 }
 
 
-def load_encoder(name: str, threads: int = 0) -> Encoder:
-    """The encoder called ``name``, ready to run; ``threads`` 0 leaves the number to the runtime.
+RUNTIME_VARIABLE = "LOOKALIKE_RUNTIME"
+"""Names a runtime: ``onnxruntime`` or ``openvino``; by default the faster of those installed."""
 
-    Raises InputError for a name that is neither in the catalogue nor a plug-in.
+
+def load_encoder(name: str, parallel: int = 1) -> Encoder:
+    """The encoder called ``name``, ready for ``parallel`` calls at a time.
+
+    Raises InputError for a name that is neither in the catalogue nor a plug-in, and for an unknown
+    runtime; MissingExtraError for a runtime that is asked for and not installed.
     """
     spec = CATALOGUE.get(name)
     if spec is not None:
-        # Imported here: the runtime takes a quarter of a second that a search by id need not pay.
-        from lookalike.features.encoders.onnx import OnnxEncoder
-
-        return OnnxEncoder(spec, threads)
+        return _shipped(spec, parallel)
     plugins = {entry.name: entry for entry in entry_points(group=PLUGIN_GROUP)}
     if name in plugins:
         factory: Callable[[], Encoder] = plugins[name].load()
         return factory()
     known = ", ".join(sorted({*CATALOGUE, *plugins}))
     raise InputError(f"encoder {name!r}: not known; use one of: {known}")
+
+
+def _shipped(spec: EncoderSpec, parallel: int) -> Encoder:
+    # Imported here: a runtime takes a quarter of a second that a search by id need not pay.
+    wanted = os.environ.get(RUNTIME_VARIABLE, "")
+    if wanted not in ("", "onnxruntime", "openvino"):
+        raise InputError(f"{RUNTIME_VARIABLE}={wanted}: not known; use onnxruntime or openvino")
+    if wanted == "openvino" and find_spec("openvino") is None:
+        raise MissingExtraError("the runtime OpenVINO", "openvino")
+    if wanted != "onnxruntime":
+        from lookalike.features.encoders import openvino
+
+        if wanted or openvino.pays():
+            return openvino.OpenVinoEncoder(spec, parallel)
+    from lookalike.features.encoders.onnx import OnnxEncoder
+
+    return OnnxEncoder(spec, parallel)

@@ -1,0 +1,151 @@
+"""Vectors as 4-bit codes of their leading principal components: what the compact index scans.
+
+A vector x of unit length is seen through y = R'(x - mean), where R has the leading principal
+components of the table's own vectors as columns, 128 in the first block and up to 128 in the
+second, each block turned by a random rotation so that its numbers are alike in size. A block of a
+row is coded with one scale and 16 levels a number. With q' = R'(q - mean), the product is
+<q, x> = <x, mean> + <q', y> + (what R leaves out) + (what depends on q alone).
+
+Sources: H. Jegou, M. Douze, C. Schmid, "Product Quantization for Nearest Neighbor Search" (2011),
+for asymmetric estimates and re-ranking; J. Gao et al., "Practical and Asymptotically Optimal
+Quantization of High-Dimensional Vectors in Euclidean Space for ANN Search" (2025), for rotation
+before scalar codes of few bits. Measured against its 1-bit form in docs/adr/0005-compact-index.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.kernels import GROUP
+from lookalike.types import FloatArray
+
+BLOCK = 128
+"""Dimensions of the first block, and at most of the second."""
+
+FITTED_ROWS = 65_536
+"""Rows that the components are fitted on, evenly spread over the table."""
+
+_LEVELS = 7.5
+"""Codes 0..15 stand for -7.5 .. 7.5 steps."""
+
+_CHUNK = 4_096
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """``mean`` float32 (dim,); ``first`` (dim, 128) and ``second`` (dim, 0 to 128), float32."""
+
+    mean: FloatArray
+    first: FloatArray
+    second: FloatArray
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of ``rows`` rows, in two blocks.
+
+    ``groups`` uint8 (groups, 16, 64) holds the first block in the order of ``kernels.scan``, with
+    ``scale`` and ``offset`` float32 (16 * groups,); ``second`` uint8 (rows, width // 2) the
+    second in the order of ``kernels.row_sums``, with ``second_scale`` float32 (rows,).
+    """
+
+    rotation: Rotation
+    rows: int
+    groups: NDArray[np.uint8]
+    scale: FloatArray
+    offset: FloatArray
+    second: NDArray[np.uint8]
+    second_scale: FloatArray
+
+
+def fit_rotation(sample: FloatArray) -> Rotation:
+    """The rotation for a table of which ``sample`` float32 (m, dim) is drawn, m at least 1."""
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = sample - mean
+    _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+    axes = axes[:, ::-1]
+    return Rotation(mean, _turned(axes[:, :BLOCK], BLOCK), _turned(axes[:, BLOCK : 2 * BLOCK]))
+
+
+def _turned(axes: NDArray[np.float64], width: int | None = None) -> FloatArray:
+    """Axes (dim, m) turned among themselves, in ``width`` columns (by default m, made even)."""
+    width = axes.shape[1] + axes.shape[1] % 2 if width is None else width
+    rng = np.random.default_rng(0)  # the same for every library: codes of equal tables are equal
+    turn, _ = np.linalg.qr(rng.normal(size=(width, width)))
+    return np.asarray(axes @ turn[: axes.shape[1]], np.float32)
+
+
+def encode(rotation: Rotation, parts: Iterable[NDArray[np.floating]], rows: int) -> Codes:
+    """The codes of ``parts`` (n_i, dim), one after another, ``rows`` in all."""
+    groups = -(-rows // GROUP)
+    first = np.zeros((groups * GROUP, BLOCK), np.uint8)
+    scale = np.zeros(groups * GROUP, np.float32)
+    offset = np.zeros(groups * GROUP, np.float32)
+    width = rotation.second.shape[1]
+    second, second_scale = np.zeros((rows, width // 2), np.uint8), np.zeros(rows, np.float32)
+    both = np.concatenate([rotation.first, rotation.second, rotation.mean[:, None]], axis=1)
+    shift = rotation.mean @ both[:, :-1]
+    start = 0
+    for part in parts:
+        for at in range(0, len(part), _CHUNK):
+            seen = np.asarray(part[at : at + _CHUNK], np.float32) @ both
+            here = slice(start, start + len(seen))
+            seen[:, :-1] -= shift
+            first[here], scale[here] = _coded(seen[:, :BLOCK])
+            offset[here] = seen[:, -1]
+            codes, second_scale[here] = _coded(seen[:, BLOCK:-1])
+            second[here] = codes[:, : width // 2] | codes[:, width // 2 :] << 4
+            start += len(seen)
+    return Codes(rotation, rows, _grouped(first), scale, offset, second, second_scale)
+
+
+def _coded(numbers: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
+    """Codes 0..15 of numbers (m, width), and the size of a step per row (m,)."""
+    step = np.abs(numbers).max(axis=1, initial=0.0) / _LEVELS
+    levels = np.floor(numbers / np.where(step > 0, step, 1)[:, None]) + 8.0
+    return np.clip(levels, 0, 15).astype(np.uint8), step
+
+
+def _grouped(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes (16 * groups, 128) in the order of ``kernels.scan``, uint8 (groups, 16, 64)."""
+    split = codes.reshape(-1, GROUP, BLOCK // 8, 2, 4)
+    packed = split[:, :, :, 0] | split[:, :, :, 1] << 4  # group, row, octet, j
+    return np.ascontiguousarray(packed.transpose(0, 2, 1, 3)).reshape(-1, BLOCK // 8, 64)
+
+
+@dataclass(frozen=True)
+class CodedQueries:
+    """Queries as the kernels take them: int8 (n, width) and a scale float32 (n,) per block."""
+
+    first: NDArray[np.int8]
+    first_scale: FloatArray
+    second: NDArray[np.int8]
+    second_scale: FloatArray
+
+
+def encode_queries(rotation: Rotation, queries: FloatArray) -> CodedQueries:
+    """Unit queries float32 (n, dim) turned and coded."""
+    centred = np.asarray(queries - rotation.mean, np.float32)
+    return CodedQueries(*_bytes(centred @ rotation.first), *_bytes(centred @ rotation.second))
+
+
+def _bytes(numbers: NDArray[np.floating]) -> tuple[NDArray[np.int8], FloatArray]:
+    scale = np.abs(numbers).max(axis=1, initial=0.0) / np.float32(127)
+    coded = np.rint(numbers / np.where(scale > 0, scale, 1)[:, None])
+    return coded.astype(np.int8), scale.astype(np.float32)
+
+
+def even_sample(parts: Sequence[NDArray[np.floating]], size: int) -> FloatArray:
+    """About ``size`` rows of ``parts``, evenly spread, float32."""
+    rows = sum(len(part) for part in parts)
+    step = max(1, rows // max(1, size))
+    taken, start = [], 0
+    for part in parts:
+        first = -start % step
+        taken.append(np.asarray(part[first::step], np.float32))
+        start += len(part)
+    return np.concatenate(taken)

@@ -1,0 +1,258 @@
+"""The compact index: scan 4-bit codes, sift by more of them, re-rank the rest exactly.
+
+Three stages, each with fewer rows and more of their numbers: 64 bytes of every row, 64 more of a
+thousand, the whole vector of a few hundred. A filter that leaves fewer rows than a stage would pass
+on skips that stage, so few allowed rows are compared exactly, and k rows come back if k exist. Rows
+that were added since the codes were made are compared exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike import kernels
+from lookalike.indexes.base import Mask, Neighbours
+from lookalike.indexes.codes import (
+    BLOCK,
+    FITTED_ROWS,
+    CodedQueries,
+    Codes,
+    Rotation,
+    encode,
+    encode_queries,
+    even_sample,
+    fit_rotation,
+)
+from lookalike.indexes.derived import DAMAGED, DerivedFolder, digest
+from lookalike.indexes.exact import ExactIndex, unit_vector
+from lookalike.kernels import GROUP
+from lookalike.stores.base import VectorTable
+from lookalike.types import COSINE, DoubleArray, FloatArray
+
+LEAST_ROWS = 20_000
+"""Tables smaller than this are scanned exactly: that takes less than 3 ms at 1,280 dimensions."""
+
+LONGEST_TAIL = 2_000
+"""Rows without codes at which a writer makes codes for them too."""
+
+REFIT_GROWTH = 1.5
+"""The rotation is fitted anew when the table has grown by this factor."""
+
+_VERSION = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Rows that pass the first and the second stage, for a search of k."""
+
+    first: int
+    second: int
+
+    @classmethod
+    def of(cls, k: int) -> Effort:
+        """Enough for a recall of 0.998 at k = 10; see docs/performance.md."""
+        return cls(max(1_000, 50 * k), max(200, 10 * k))
+
+
+class CompactIndex:
+    """Approximate nearest rows by cosine; scores of what it returns are exact."""
+
+    measure = COSINE
+
+    def __init__(self, exact: ExactIndex, codes: Codes) -> None:
+        self.ids = exact.ids
+        self.exact = exact
+        self._codes = codes
+        self._everything = _group_bits(np.ones(codes.rows, bool), codes.rows)
+
+    def scores(self, query: DoubleArray) -> DoubleArray:
+        """Cosines with all rows, by the exact index."""
+        return self.exact.scores(query)
+
+    def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
+        """Cosines with some rows, by the exact index."""
+        return self.exact.score_rows(query, rows)
+
+    def nearest(
+        self,
+        query: DoubleArray,
+        k: int,
+        allowed: Mask | None = None,
+        effort: Effort | None = None,
+    ) -> Neighbours:
+        """The k nearest rows, nearly always; exactly those where few are allowed."""
+        return self.nearest_many(np.asarray(query)[None], k, allowed, effort)[0]
+
+    def nearest_many(
+        self,
+        queries: DoubleArray,
+        k: int,
+        allowed: Mask | None = None,
+        effort: Effort | None = None,
+    ) -> list[Neighbours]:
+        """``nearest`` for each of several queries (m, dim), which share one pass over the codes."""
+        effort = effort or Effort.of(k)
+        count = len(self.ids) if allowed is None else int(allowed.sum())
+        if count <= effort.second:
+            rows = np.arange(count) if allowed is None else np.flatnonzero(allowed)
+            return [self.exact.nearest_of(query, k, rows) for query in queries]
+        units = np.stack([unit_vector(query) for query in queries]).astype(np.float32)
+        coded = encode_queries(self._codes.rotation, units)
+        if count <= effort.first:
+            mask = np.ones(count, bool) if allowed is None else allowed
+            coded_rows = np.flatnonzero(mask[: self._codes.rows]).astype(np.int32)
+            found = [(coded_rows, self._estimates(coded, q, coded_rows)) for q in range(len(units))]
+        else:
+            found = self._scan(coded, allowed, effort.first)
+        tail = self._tail(allowed)
+        sifted = (self._sifted(coded, q, *found[q], effort) for q in range(len(units)))
+        candidates = (np.concatenate([rows, tail]) for rows in sifted)
+        return [
+            replace(self.exact.nearest_of(query, k, rows), exact=False)
+            for query, rows in zip(queries, candidates, strict=True)
+        ]
+
+    def _scan(
+        self, coded: CodedQueries, allowed: Mask | None, keep: int
+    ) -> list[tuple[NDArray[np.int32], FloatArray]]:
+        codes = self._codes
+        bits = self._everything if allowed is None else _group_bits(allowed, codes.rows)
+        return kernels.scan(
+            codes.groups, codes.scale, codes.offset, bits, coded.first, coded.first_scale, keep
+        )
+
+    def _estimates(self, coded: CodedQueries, q: int, rows: NDArray[np.int32]) -> FloatArray:
+        """The first block's estimates of some rows, in NumPy; they are few."""
+        block = self._codes.groups[rows // GROUP].reshape(len(rows), BLOCK // 8, GROUP, 4)
+        own = block[np.arange(len(rows)), :, rows % GROUP]  # row, octet, j
+        numbers = np.stack([own & 15, own >> 4], axis=2).reshape(len(rows), BLOCK)
+        query = coded.first[q].astype(np.float32)
+        sums = (numbers.astype(np.float32) - np.float32(7.5)) @ query
+        scale = self._codes.scale[rows] * coded.first_scale[q]
+        return np.asarray(self._codes.offset[rows] + scale * sums)
+
+    def _sifted(
+        self,
+        coded: CodedQueries,
+        q: int,
+        rows: NDArray[np.int32],
+        scores: FloatArray,
+        effort: Effort,
+    ) -> NDArray[np.int64]:
+        """Those of the rows whose estimates by both blocks are highest, ascending."""
+        if len(rows) > effort.second:
+            query = coded.second[q]
+            sums = kernels.row_sums(self._codes.second, rows, query)
+            shifted = sums - np.float32(7.5) * np.float32(query.astype(np.int64).sum())
+            scores = scores + self._codes.second_scale[rows] * coded.second_scale[q] * shifted
+            rows = rows[np.argpartition(-scores, effort.second - 1)[: effort.second]]
+        return np.sort(rows).astype(np.int64)
+
+    def _tail(self, allowed: Mask | None) -> NDArray[np.int64]:
+        rows = np.arange(self._codes.rows, len(self.ids))
+        return rows if allowed is None else rows[allowed[self._codes.rows :]]
+
+
+def _group_bits(allowed: Mask, rows: int) -> NDArray[np.uint16]:
+    """A bit per row, 16 to a group."""
+    padded = np.zeros(-(-rows // GROUP) * GROUP, bool)
+    padded[:rows] = allowed[:rows]
+    return np.packbits(padded, bitorder="little").view(np.uint16)
+
+
+def make_codes(parts: list[NDArray[np.float16]]) -> Codes:
+    """Codes of a whole table, at least one row."""
+    rotation = fit_rotation(even_sample(parts, FITTED_ROWS))
+    return encode(rotation, parts, sum(len(part) for part in parts))
+
+
+class CodesCache:
+    """The codes of one table under ``folder``; see docs/storage-format.md for the files."""
+
+    def __init__(self, folder: Path, table: VectorTable) -> None:
+        self._derived = DerivedFolder(folder)
+        self._table = table
+
+    def load(self) -> Codes | None:
+        """The codes of the table's first rows, or None if there are none that fit."""
+        names = self._derived.folder.glob(f"{_VERSION}-*.rotation.npz")
+        for path in sorted(names, key=lambda path: -int(path.name.split("-")[1])):
+            rows, _fitted, made_for = path.name.split(".")[0].split("-")[1:]
+            if not 0 < int(rows) <= len(self._table.ids):
+                continue
+            if made_for != digest(self._table.ids[: int(rows)]):
+                continue
+            with contextlib.suppress(*DAMAGED):
+                return self._read(path.name.removesuffix(".rotation.npz"), int(rows))
+        return None
+
+    def _read(self, stem: str, rows: int) -> Codes:
+        with open(self._derived.folder / f"{stem}.rotation.npz", "rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            rotation = Rotation(stored["mean"], stored["first"], stored["second"])
+        arrays = {name: self._derived.array(f"{stem}.{name}.npy") for name in _SHAPES}
+        groups, width = -(-rows // GROUP), rotation.second.shape[1] // 2
+        for name, shape in _shapes(groups, rows, width).items():
+            if arrays[name].shape != shape or arrays[name].dtype != _SHAPES[name]:
+                raise ValueError(f"{stem}.{name}: not of the expected shape")
+        if rotation.mean.shape != (self._table.dim,):
+            raise ValueError(f"{stem}: made for another dimension")
+        return Codes(rotation, rows, **arrays)
+
+    def refresh(self) -> bool:
+        """Make codes for rows that have none, if that pays; returns whether anything was made."""
+        table, known = self._table, self.load()
+        rows = len(table.ids)
+        if rows < LEAST_ROWS or (known and rows - known.rows <= LONGEST_TAIL):
+            return False
+        fitted = self._fitted_rows() if known else 0
+        if known and rows <= fitted * REFIT_GROWTH:
+            codes = encode(known.rotation, table.parts, rows)
+        else:
+            codes, fitted = make_codes(list(table.parts)), rows
+        self._keep(codes, f"{_VERSION}-{rows}-{fitted}-{digest(table.ids)}")
+        return True
+
+    def _fitted_rows(self) -> int:
+        names = [path.name for path in self._derived.folder.glob(f"{_VERSION}-*.rotation.npz")]
+        return max((int(name.split("-")[2]) for name in names), default=0)
+
+    def _keep(self, codes: Codes, stem: str) -> None:
+        """All files of the codes; the rotation comes last and makes them count."""
+        for name in _SHAPES:
+            self._derived.keep_array(f"{stem}.{name}.npy", getattr(codes, name))
+
+        def write(path: Path) -> None:
+            with open(path, "wb") as file:
+                own = codes.rotation
+                np.savez(file, mean=own.mean, first=own.first, second=own.second)
+
+        if self._derived.keep(f"{stem}.rotation.npz", write):
+            for path in self._derived.folder.glob(f"{_VERSION}-*"):
+                if not path.name.startswith(f"{stem}."):
+                    path.unlink(missing_ok=True)
+
+
+_SHAPES = {
+    "groups": np.dtype(np.uint8),
+    "scale": np.dtype(np.float32),
+    "offset": np.dtype(np.float32),
+    "second": np.dtype(np.uint8),
+    "second_scale": np.dtype(np.float32),
+}
+"""The arrays of codes and their types, each a file."""
+
+
+def _shapes(groups: int, rows: int, width: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "groups": (groups, BLOCK // 8, 64),
+        "scale": (groups * GROUP,),
+        "offset": (groups * GROUP,),
+        "second": (rows, width),
+        "second_scale": (rows,),
+    }

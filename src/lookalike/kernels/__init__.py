@@ -1,0 +1,301 @@
+"""The loops that a search spends its time in, compiled from ``kernels.c`` or, slowly, in NumPy.
+
+The compiled file is made when the package is installed (``hatch_build.py``) and called without any
+binding code, through ctypes; calls release the interpreter lock. Where there was no C compiler,
+``reference`` does the same: same answers, 20 to 100 times the time. ``LOOKALIKE_KERNELS`` chooses
+the instructions: ``numpy``, ``plain``, ``avx2``, ``avx512``; by default the best there are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.kernels import reference
+from lookalike.types import BINS, FloatArray
+
+T = TypeVar("T")
+
+ABI = 1
+"""What ``lookalike_abi`` of a fitting compiled file says."""
+
+VARIABLE = "LOOKALIKE_KERNELS"
+LEVELS = ("plain", "avx2", "avx512")
+COMPILED = Path(__file__).with_name("_kernels.so")
+
+GROUP = 16
+"""Rows that are coded and scanned together."""
+
+FOUND = np.dtype([("score", "=f4"), ("row", "=i4")])
+
+METRICS = ("correlation", "chi-square", "intersection", "bhattacharyya")
+"""The metrics in the order of their numbers in ``kernels.c``."""
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def _load() -> tuple[Any, int]:
+    """The compiled kernels and the level of instructions, or None and -1 for NumPy."""
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted == "numpy" or not COMPILED.exists():
+        return None, -1
+    try:
+        library = ctypes.CDLL(str(COMPILED))
+        if library.lookalike_abi() != ABI:
+            return None, -1
+    except (OSError, AttributeError):  # made for another machine, or by another version
+        return None, -1
+    best = int(library.lookalike_level())
+    return library, min(best, LEVELS.index(wanted)) if wanted in LEVELS else best
+
+
+_native, _level = _load()
+
+
+def instructions() -> str:
+    """Which instructions the kernels use: numpy, plain, avx2 or avx512."""
+    return "numpy" if _native is None else LEVELS[_level]
+
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def in_parallel(function: Callable[[int, int], T], count: int, least: int) -> list[T]:
+    """``function(first, last)`` over equal parts of ``count``, a thread each; results in order.
+
+    Parts have at least ``least`` members, so that little work starts no thread.
+    """
+    global _pool
+    parts = max(1, min(cores(), count // max(1, least)))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    if parts == 1:
+        return [function(0, count)]
+    if _pool is None:
+        _pool = ThreadPoolExecutor(cores(), "kernel")
+    futures = [_pool.submit(function, *bounds[i : i + 2]) for i in range(1, parts)]
+    return [function(*bounds[:2]), *(future.result() for future in futures)]
+
+
+def _pointer(array: NDArray[Any] | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if array is None else array.ctypes.data)
+
+
+def _long(value: int) -> ctypes.c_int64:
+    return ctypes.c_int64(value)
+
+
+def _as(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+# -- pixels and colour histograms ------------------------------------------------------------------
+
+
+def count_bins(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Pixels uint8 (n, 3) per bin of 16 levels a channel, order R, G, B; uint32 (4096,)."""
+    if _native is None:
+        return reference.count_bins(pixels)
+    pixels = _as(pixels, np.uint8)
+    counts = np.zeros(BINS, np.uint32)
+    _native.lookalike_count_bins(
+        _pointer(pixels), _long(len(pixels)), ctypes.c_int(pixels.shape[1]), _pointer(counts)
+    )
+    return counts
+
+
+def histogram_sums(
+    metric: str,
+    bins: NDArray[np.uint16],
+    counts: NDArray[np.uint16],
+    ends: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+    table: FloatArray,
+) -> FloatArray:
+    """What a metric's score of each row of one segment is made of, float32 (m, 3).
+
+    With c a cell's count and t its bin's entry in ``table`` float32 (4096,): correlation (t the
+    query's share): sum(t c), sum(c c); chi-square (t one by the share, or 0): sum(c where t > 0),
+    sum(t c c); intersection (t the share): sum(min(t * total, c)), 0; bhattacharyya (t the share's
+    root): sum(t sqrt(c)), 0. The third is the total of c.
+    """
+    if _native is None:
+        return reference.histogram_sums(metric, bins, counts, ends, rows, table)
+    rows, table = _as(rows, np.int64), _as(table, np.float32)
+    out = np.empty((len(rows), 3), np.float32)
+    _native.lookalike_histogram_sums(
+        ctypes.c_int(_level), ctypes.c_int(METRICS.index(metric)), _pointer(bins),
+        _pointer(counts), _pointer(ends), _pointer(rows), _long(len(rows)), _pointer(table),
+        _pointer(out),
+    )  # fmt: skip
+    return out
+
+
+def chi_square(
+    bins: NDArray[np.uint16],
+    counts: NDArray[np.uint16],
+    ends: NDArray[np.uint64],
+    totals: FloatArray,
+    rows: NDArray[np.int64],
+    inverse: FloatArray,
+    passed: FloatArray,
+    most: float,
+) -> FloatArray | None:
+    """Chi-square distances of rows, given up beyond ``most``; None where nothing is compiled.
+
+    A row given up gets a number above ``most`` that is at most its distance. ``inverse`` (4096,) is
+    one by the query's share or 0, ``passed`` (4097,) the query's mass in the bins below.
+    """
+    if _native is None:
+        return None
+    rows = _as(rows, np.int64)
+    out = np.empty(len(rows), np.float32)
+    _native.lookalike_chi_square(
+        _pointer(bins), _pointer(counts), _pointer(ends), _pointer(_as(totals, np.float32)),
+        _pointer(rows), _long(len(rows)), _pointer(_as(inverse, np.float32)),
+        _pointer(_as(passed, np.float32)), ctypes.c_float(most), _pointer(out),
+    )  # fmt: skip
+    return out
+
+
+def coarse(
+    bins: NDArray[np.uint16],
+    counts: NDArray[np.uint16],
+    ends: NDArray[np.uint64],
+    first: int,
+    last: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], FloatArray, FloatArray]:
+    """Rows ``first`` to ``last`` (excluded) of one segment, seen through 64 blocks of 4x4x4 bins.
+
+    ``roots`` uint8 (m, 64), the roots of the blocks' masses, and ``parts`` uint8 (m, 64), the
+    lengths of the blocks within the row's length, both as 255ths rounded to the nearest;
+    ``lengths`` float32 (m,), the length of the row's shares; ``totals`` float32 (m,), its pixels.
+    """
+    if _native is None:
+        return reference.coarse(bins, counts, ends, first, last)
+    count = last - first
+    roots, parts = np.empty((count, 64), np.uint8), np.empty((count, 64), np.uint8)
+    lengths, totals = np.empty(count, np.float32), np.empty(count, np.float32)
+    _native.lookalike_coarse(
+        _pointer(bins), _pointer(counts), _pointer(ends), _long(first), _long(last),
+        _pointer(roots), _pointer(parts), _pointer(lengths), _pointer(totals),
+    )  # fmt: skip
+    return roots, parts, lengths, totals
+
+
+def products64(codes: NDArray[np.uint8], query: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Products of codes uint8 (n, 64) with a query int16 (64,) of at most 2,047, int32 (n,)."""
+    if _native is None:
+        return reference.products64(codes, query)
+    codes, query = _as(codes, np.uint8), _as(query, np.int16)
+    out = np.empty(len(codes), np.int32)
+    _native.lookalike_products64(
+        ctypes.c_int(_level), _pointer(codes), _long(len(codes)), _pointer(query), _pointer(out)
+    )
+    return out
+
+
+def least_squares64(codes: NDArray[np.uint8], query: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Sums of min(code, query)^2 over codes uint8 (n, 64) and a query uint8 (64,), int32 (n,)."""
+    if _native is None:
+        return reference.least_squares64(codes, query)
+    codes, query = _as(codes, np.uint8), _as(query, np.uint8)
+    out = np.empty(len(codes), np.int32)
+    _native.lookalike_least_squares64(
+        ctypes.c_int(_level), _pointer(codes), _long(len(codes)), _pointer(query), _pointer(out)
+    )
+    return out
+
+
+# -- vectors ---------------------------------------------------------------------------------------
+
+
+def cosines(
+    halves: NDArray[np.float16], query: FloatArray, rows: NDArray[np.int64] | None = None
+) -> FloatArray:
+    """Cosines of a unit query float32 (dim,) with rows of (n, dim), float32; rows of 0 give 0.
+
+    ``rows`` int64 (m,), or None for all of them. Off by at most 2e-6 times the dimension's root.
+    """
+    if _native is None:
+        return reference.cosines(halves, query, rows)
+    query = _as(query, np.float32)
+    rows = None if rows is None else _as(rows, np.int64)
+    out = np.empty(len(halves) if rows is None else len(rows), np.float32)
+    _native.lookalike_cosines(
+        ctypes.c_int(_level), _pointer(halves), ctypes.c_int(halves.shape[1]), _pointer(rows),
+        _long(len(out)), _pointer(query), _pointer(out),
+    )  # fmt: skip
+    return out
+
+
+def scan(
+    codes: NDArray[np.uint8],
+    scale: FloatArray,
+    offset: FloatArray,
+    allowed: NDArray[np.uint16],
+    queries: NDArray[np.int8],
+    query_scale: FloatArray,
+    keep: int,
+) -> list[tuple[NDArray[np.int32], FloatArray]]:
+    """Per query, rows with the highest estimates and these: at least ``keep`` if so many allowed.
+
+    ``codes`` uint8 (groups, octets, 64), see ``kernels.c``; ``scale`` and ``offset`` float32
+    (16 * groups,); ``allowed`` uint16 (groups,), a bit per row; ``queries`` int8 (n, 8 * octets).
+    A row's estimate is offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)).
+    Unordered; up to ``keep`` per thread. Groups in which no row is allowed are not even read.
+    """
+    if _native is None:
+        return reference.scan(codes, scale, offset, allowed, queries, query_scale, keep)
+    n, room = len(queries), keep + max(keep, 256)
+    queries, query_scale = _as(queries, np.int8), _as(query_scale, np.float32)
+    correction = (-7.5 * queries.sum(axis=1, dtype=np.int64)).astype(np.float32)
+
+    def part(first: int, last: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        found, counts = np.empty((n, room), FOUND), np.empty(n, np.int64)
+        _native.lookalike_scan(
+            ctypes.c_int(_level), _pointer(codes), _long(first), _long(last),
+            ctypes.c_int(codes.shape[1]), _pointer(scale), _pointer(offset), _pointer(allowed),
+            _pointer(queries), _pointer(query_scale), _pointer(correction), ctypes.c_int(n),
+            _long(keep), _long(room), _pointer(found), _pointer(counts),
+        )  # fmt: skip
+        return found, counts
+
+    parts = in_parallel(part, len(codes), least=2_048)
+    return [_joined([found[q, : counts[q]] for found, counts in parts]) for q in range(n)]
+
+
+def _joined(found: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int32], FloatArray]:
+    together = np.concatenate(found)
+    return together["row"], together["score"]
+
+
+def row_sums(
+    codes: NDArray[np.uint8], rows: NDArray[np.int32], query: NDArray[np.int8]
+) -> NDArray[np.int32]:
+    """sum(code * query) for some rows of codes uint8 (n, bytes), two codes a byte; int32 (m,).
+
+    Byte j holds dimension j in its low and dimension bytes + j in its high half; ``query`` int8
+    (2 * bytes,).
+    """
+    if _native is None:
+        return reference.row_sums(codes, rows, query)
+    rows, query = _as(rows, np.int32), _as(query, np.int8)
+    sums = np.empty(len(rows), np.int32)
+    _native.lookalike_row_sums(
+        ctypes.c_int(_level), _pointer(codes), ctypes.c_int(codes.shape[1]), _pointer(rows),
+        _long(len(rows)), _pointer(query), _pointer(sums),
+    )  # fmt: skip
+    return sums

@@ -1,0 +1,683 @@
+/* The loops that a search spends its time in. Nothing here allocates, reads files or keeps state.
+
+   Every function has a slow, obvious twin in reference.py, which is also what runs where this file
+   could not be compiled. Vector instructions are chosen at run time; `level` 0 takes none of them.
+
+   Rows are numbered from the start of an array. All numbers are in the machine's own byte order. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define X86 1
+#include <immintrin.h>
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#define AVX2 __attribute__((target("avx2,fma,f16c")))
+#else
+#define X86 0
+#endif
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef struct { float score; int32_t row; } Found;
+
+EXPORT int lookalike_abi(void) { return 1; }
+
+/* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
+EXPORT int lookalike_level(void)
+{
+#if X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+        && __builtin_cpu_supports("f16c"))
+        return 1;
+#endif
+    return 0;
+}
+
+/* ---- choosing the best ---------------------------------------------------------------------- */
+
+/* Bring the `keep` highest of n found rows to the front, in no order (Hoare's selection). */
+static void select_best(Found *found, int64_t n, int64_t keep)
+{
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        float pivot = found[low + (high - low) / 2].score;
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (found[i].score > pivot) i++;
+            while (found[j].score < pivot) j--;
+            if (i <= j) {
+                Found swapped = found[i];
+                found[i++] = found[j];
+                found[j--] = swapped;
+            }
+        }
+        if (keep - 1 <= j) high = j;
+        else if (keep - 1 >= i) low = i;
+        else return;
+    }
+}
+
+/* The best `keep` seen so far, among up to `room` that wait to be sorted out. */
+typedef struct {
+    Found *found;
+    int64_t count, keep, room;
+    float least; /* a score must exceed this to be of interest */
+} Best;
+
+static inline void offer(Best *best, float score, int32_t row)
+{
+    if (best->count == best->room) {
+        select_best(best->found, best->count, best->keep);
+        best->count = best->keep;
+        float least = best->found[0].score;
+        for (int64_t i = 1; i < best->keep; i++)
+            if (best->found[i].score < least) least = best->found[i].score;
+        best->least = least;
+        if (score <= least) return;
+    }
+    best->found[best->count].score = score;
+    best->found[best->count++].row = row;
+}
+
+/* ---- scanning 4-bit codes --------------------------------------------------------------------
+
+   Codes lie in groups of 16 rows. A group has `octets` blocks of 64 bytes; block o holds dimensions
+   8 o to 8 o + 7: byte 4 r + j has dimension 8 o + j of row r in its low half and dimension
+   8 o + 4 + j in its high half. A query lies in the same order, int8. The estimate of a row is
+   offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)). */
+
+typedef struct {
+    const int8_t *values; /* 8 * octets */
+    float scale, correction; /* query_scale, -7.5 * sum(query) */
+} Query;
+
+static void sums_plain(const uint8_t *block, int octets, const int8_t *query, int32_t *sums)
+{
+    for (int r = 0; r < 16; r++) sums[r] = 0;
+    for (int o = 0; o < octets; o++, block += 64, query += 8)
+        for (int r = 0; r < 16; r++)
+            for (int j = 0; j < 4; j++) {
+                uint8_t byte = block[4 * r + j];
+                sums[r] += (byte & 15) * query[j] + (byte >> 4) * query[4 + j];
+            }
+}
+
+static void group_plain(const uint8_t *block, int octets, const Query *queries, int n,
+                        const float *scale, const float *offset, uint32_t allowed,
+                        int32_t first, Best *best)
+{
+    int32_t sums[16];
+    for (int q = 0; q < n; q++) {
+        sums_plain(block, octets, queries[q].values, sums);
+        for (int r = 0; r < 16; r++) {
+            float score = offset[r]
+                + scale[r] * queries[q].scale * ((float)sums[r] + queries[q].correction);
+            if ((allowed >> r & 1) && score > best[q].least) offer(&best[q], score, first + r);
+        }
+    }
+}
+
+#if X86
+AVX2 static void group_avx2(const uint8_t *block, int octets, const Query *queries, int n,
+                            const float *scale, const float *offset, uint32_t allowed,
+                            int32_t first, Best *best)
+{
+    const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    for (int q = 0; q < n; q++) {
+        const int8_t *query = queries[q].values;
+        __m256i sum[2] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+        for (int o = 0; o < octets; o++) {
+            __m256i first4 = _mm256_set1_epi32(*(const int32_t *)(query + 8 * o));
+            __m256i last4 = _mm256_set1_epi32(*(const int32_t *)(query + 8 * o + 4));
+            for (int half = 0; half < 2; half++) {
+                __m256i codes = _mm256_loadu_si256((const __m256i *)(block + 64 * o + 32 * half));
+                __m256i a = _mm256_maddubs_epi16(_mm256_and_si256(codes, low), first4);
+                __m256i b = _mm256_maddubs_epi16(
+                    _mm256_and_si256(_mm256_srli_epi16(codes, 4), low), last4);
+                sum[half] = _mm256_add_epi32(
+                    sum[half], _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
+            }
+        }
+        for (int half = 0; half < 2; half++) {
+            __m256 value = _mm256_add_ps(_mm256_cvtepi32_ps(sum[half]),
+                                         _mm256_set1_ps(queries[q].correction));
+            __m256 factor = _mm256_mul_ps(_mm256_loadu_ps(scale + 8 * half),
+                                          _mm256_set1_ps(queries[q].scale));
+            float scores[8];
+            __m256 result = _mm256_fmadd_ps(value, factor, _mm256_loadu_ps(offset + 8 * half));
+            uint32_t hits = (uint32_t)_mm256_movemask_ps(
+                _mm256_cmp_ps(result, _mm256_set1_ps(best[q].least), _CMP_GT_OQ));
+            hits &= allowed >> (8 * half) & 255;
+            if (!hits) continue;
+            _mm256_storeu_ps(scores, result);
+            for (; hits; hits &= hits - 1) {
+                int r = __builtin_ctz(hits);
+                if (scores[r] > best[q].least) offer(&best[q], scores[r], first + 8 * half + r);
+            }
+        }
+    }
+}
+
+AVX512 static inline void offer_avx512(__m512i sum, const Query *query, __m512 scale, __m512 offset,
+                                       uint32_t allowed, int32_t first, Best *best)
+{
+    __m512 value = _mm512_add_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(query->correction));
+    __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(query->scale));
+    __m512 result = _mm512_fmadd_ps(value, factor, offset);
+    uint32_t hits = _mm512_mask_cmp_ps_mask((__mmask16)allowed, result,
+                                            _mm512_set1_ps(best->least), _CMP_GT_OQ);
+    if (!hits) return;
+    float scores[16];
+    _mm512_storeu_ps(scores, result);
+    for (; hits; hits &= hits - 1) {
+        int r = __builtin_ctz(hits);
+        if (scores[r] > best->least) offer(best, scores[r], first + r);
+    }
+}
+
+AVX512 static void group_avx512(const uint8_t *block, int octets, const Query *queries, int n,
+                                const float *scale, const float *offset, uint32_t allowed,
+                                int32_t first, Best *best)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    const __m512 scales = _mm512_loadu_ps(scale), offsets = _mm512_loadu_ps(offset);
+    int q = 0;
+    for (; q + 4 <= n; q += 4) { /* four queries share the unpacking */
+        const int8_t *a = queries[q].values, *b = queries[q + 1].values;
+        const int8_t *c = queries[q + 2].values, *d = queries[q + 3].values;
+        __m512i sa = _mm512_setzero_si512(), sb = sa, sc = sa, sd = sa;
+        for (int o = 0; o < octets; o++) {
+            __m512i codes = _mm512_loadu_si512(block + 64 * o);
+            __m512i lo = _mm512_and_si512(codes, low);
+            __m512i hi = _mm512_and_si512(_mm512_srli_epi16(codes, 4), low);
+#define STEP(sum, query) \
+            sum = _mm512_dpbusd_epi32(sum, lo, _mm512_set1_epi32(*(const int32_t *)(query + 8 * o))); \
+            sum = _mm512_dpbusd_epi32(sum, hi, _mm512_set1_epi32(*(const int32_t *)(query + 8 * o + 4)));
+            STEP(sa, a) STEP(sb, b) STEP(sc, c) STEP(sd, d)
+        }
+        offer_avx512(sa, &queries[q], scales, offsets, allowed, first, &best[q]);
+        offer_avx512(sb, &queries[q + 1], scales, offsets, allowed, first, &best[q + 1]);
+        offer_avx512(sc, &queries[q + 2], scales, offsets, allowed, first, &best[q + 2]);
+        offer_avx512(sd, &queries[q + 3], scales, offsets, allowed, first, &best[q + 3]);
+    }
+    for (; q < n; q++) {
+        const int8_t *query = queries[q].values;
+        __m512i even = _mm512_setzero_si512(), odd = even;
+        for (int o = 0; o < octets; o++) {
+            __m512i codes = _mm512_loadu_si512(block + 64 * o);
+            __m512i lo = _mm512_and_si512(codes, low);
+            __m512i hi = _mm512_and_si512(_mm512_srli_epi16(codes, 4), low);
+            even = _mm512_dpbusd_epi32(even, lo,
+                                       _mm512_set1_epi32(*(const int32_t *)(query + 8 * o)));
+            odd = _mm512_dpbusd_epi32(odd, hi,
+                                      _mm512_set1_epi32(*(const int32_t *)(query + 8 * o + 4)));
+        }
+        offer_avx512(_mm512_add_epi32(even, odd), &queries[q], scales, offsets, allowed, first,
+                     &best[q]);
+    }
+}
+#endif
+
+/* For each of n queries, the `keep` rows with the highest estimates among rows first_group * 16 up
+   to the end of last_group (excluded), unordered. `allowed` has 16 bits a group. found has n * room
+   places, room > keep; counts (n) takes how many were found. */
+EXPORT void lookalike_scan(int level, const uint8_t *codes, int64_t first_group, int64_t last_group,
+                           int octets, const float *scale, const float *offset,
+                           const uint16_t *allowed, const int8_t *values, const float *query_scale,
+                           const float *correction, int n, int64_t keep, int64_t room, Found *found,
+                           int64_t *counts)
+{
+    enum { TILE = 32 };
+    for (int start = 0; start < n; start += TILE) { /* queries that fit the nearest cache */
+        int tile = n - start < TILE ? n - start : TILE;
+        Query queries[TILE];
+        Best best[TILE];
+        for (int q = 0; q < tile; q++) {
+            int own = start + q;
+            queries[q] = (Query){ values + (int64_t)own * 8 * octets, query_scale[own],
+                                  correction[own] };
+            best[q] = (Best){ found + (int64_t)own * room, 0, keep, room, -3.0e38f };
+        }
+        for (int64_t g = first_group; g < last_group; g++) {
+            uint32_t mask = allowed[g];
+            if (!mask) continue;
+            const uint8_t *block = codes + g * 64 * octets;
+            int32_t first = (int32_t)(g * 16);
+#if X86
+            if (level >= 2) {
+                group_avx512(block, octets, queries, tile, scale + first, offset + first, mask,
+                             first, best);
+                continue;
+            }
+            if (level == 1) {
+                group_avx2(block, octets, queries, tile, scale + first, offset + first, mask,
+                           first, best);
+                continue;
+            }
+#endif
+            group_plain(block, octets, queries, tile, scale + first, offset + first, mask, first,
+                        best);
+        }
+        for (int q = 0; q < tile; q++) {
+            if (best[q].count > keep) {
+                select_best(best[q].found, best[q].count, keep);
+                best[q].count = keep;
+            }
+            counts[start + q] = best[q].count;
+        }
+    }
+}
+
+/* ---- 4-bit codes of single rows --------------------------------------------------------------
+
+   Row i has `bytes` bytes at codes + i * bytes; byte j has dimension j in its low half and dimension
+   bytes + j in its high half. sums[i] = sum(code * query) of rows[i]. */
+
+static int32_t row_plain(const uint8_t *codes, int bytes, const int8_t *query)
+{
+    int32_t sum = 0;
+    for (int j = 0; j < bytes; j++)
+        sum += (codes[j] & 15) * query[j] + (codes[j] >> 4) * query[bytes + j];
+    return sum;
+}
+
+#if X86
+AVX512 static int32_t row_avx512(const uint8_t *codes, int bytes, const int8_t *query)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    __m512i sum = _mm512_setzero_si512();
+    for (int j = 0; j < bytes; j += 64) {
+        __m512i both = _mm512_loadu_si512(codes + j);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(both, low),
+                                  _mm512_loadu_si512(query + j));
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16(both, 4), low),
+                                  _mm512_loadu_si512(query + bytes + j));
+    }
+    return _mm512_reduce_add_epi32(sum);
+}
+#endif
+
+EXPORT void lookalike_row_sums(int level, const uint8_t *codes, int bytes, const int32_t *rows,
+                               int64_t n, const int8_t *query, int32_t *sums)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (i + 8 < n) __builtin_prefetch(codes + (int64_t)rows[i + 8] * bytes);
+        const uint8_t *own = codes + (int64_t)rows[i] * bytes;
+#if X86
+        if (level >= 2 && bytes % 64 == 0) {
+            sums[i] = row_avx512(own, bytes, query);
+            continue;
+        }
+#endif
+        sums[i] = row_plain(own, bytes, query);
+    }
+}
+
+/* ---- halves ---------------------------------------------------------------------------------- */
+
+static float widen(uint16_t half)
+{
+    union { uint32_t bits; float value; } out, scale;
+    out.bits = (uint32_t)(half & 0x8000) << 16 | (uint32_t)(half & 0x7fff) << 13;
+    scale.bits = 0x77800000u; /* 2^112 makes good the exponents' different offsets */
+    return out.value * scale.value;
+}
+
+static void products_plain(const uint16_t *row, int dim, const float *query, float *product,
+                           float *square)
+{
+    float p[8] = { 0 }, s[8] = { 0 };
+    for (int j = 0; j < dim; j++) {
+        float value = widen(row[j]);
+        p[j % 8] += value * query[j];
+        s[j % 8] += value * value;
+    }
+    *product = ((p[0] + p[1]) + (p[2] + p[3])) + ((p[4] + p[5]) + (p[6] + p[7]));
+    *square = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
+#if X86
+AVX2 static void products_avx2(const uint16_t *row, int dim, const float *query, float *product,
+                               float *square)
+{
+    __m256 p = _mm256_setzero_ps(), s = p;
+    int j = 0;
+    for (; j + 8 <= dim; j += 8) {
+        __m256 value = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(row + j)));
+        p = _mm256_fmadd_ps(value, _mm256_loadu_ps(query + j), p);
+        s = _mm256_fmadd_ps(value, value, s);
+    }
+    float ps[8], ss[8], sum = 0, squares = 0;
+    _mm256_storeu_ps(ps, p);
+    _mm256_storeu_ps(ss, s);
+    for (int i = 0; i < 8; i++) { sum += ps[i]; squares += ss[i]; }
+    for (; j < dim; j++) {
+        float value = widen(row[j]);
+        sum += value * query[j];
+        squares += value * value;
+    }
+    *product = sum;
+    *square = squares;
+}
+
+AVX512 static void products_avx512(const uint16_t *row, int dim, const float *query, float *product,
+                                   float *square)
+{
+    __m512 p = _mm512_setzero_ps(), q = p, s = p, t = p;
+    int j = 0;
+    for (; j + 32 <= dim; j += 32) {
+        __m512 a = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(row + j)));
+        __m512 b = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(row + j + 16)));
+        p = _mm512_fmadd_ps(a, _mm512_loadu_ps(query + j), p);
+        q = _mm512_fmadd_ps(b, _mm512_loadu_ps(query + j + 16), q);
+        s = _mm512_fmadd_ps(a, a, s);
+        t = _mm512_fmadd_ps(b, b, t);
+    }
+    float sum = _mm512_reduce_add_ps(_mm512_add_ps(p, q));
+    float squares = _mm512_reduce_add_ps(_mm512_add_ps(s, t));
+    for (; j < dim; j++) {
+        float value = widen(row[j]);
+        sum += value * query[j];
+        squares += value * value;
+    }
+    *product = sum;
+    *square = squares;
+}
+#endif
+
+static float root(float value)
+{
+#if X86
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(value)));
+#else
+    return __builtin_sqrtf(value);
+#endif
+}
+
+/* Cosines of a float32 unit query with rows of halves; a row of zeros has cosine 0. `rows` NULL
+   means row 0 to n - 1. */
+EXPORT void lookalike_cosines(int level, const uint16_t *halves, int dim, const int64_t *rows,
+                              int64_t n, const float *query, float *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float product, square;
+        const uint16_t *row = halves + (rows ? rows[i] : i) * dim;
+        if (rows && i + 1 < n) {
+            const char *next = (const char *)(halves + rows[i + 1] * dim);
+            for (int line = 0; line < 2 * dim; line += 64) __builtin_prefetch(next + line);
+        }
+#if X86
+        if (level >= 2) products_avx512(row, dim, query, &product, &square);
+        else if (level == 1) products_avx2(row, dim, query, &product, &square);
+        else
+#endif
+            products_plain(row, dim, query, &product, &square);
+        out[i] = square > 0 ? product / root(square) : 0;
+    }
+}
+
+/* ---- colour histograms ------------------------------------------------------------------------ */
+
+/* Count pixels per bin of 16 levels a channel; a pixel has `step` bytes and begins with R, G, B. */
+EXPORT void lookalike_count_bins(const uint8_t *pixels, int64_t n, int step, uint32_t *counts)
+{
+    for (int64_t i = 0; i < n; i++, pixels += step)
+        counts[(pixels[0] >> 4) << 8 | (pixels[1] >> 4) << 4 | pixels[2] >> 4]++;
+}
+
+enum { CORRELATION, CHI_SQUARE, INTERSECTION, BHATTACHARYYA };
+
+/* Sums of one row that its score is made of. `table` has a float per bin: the query's share
+   (correlation, intersection), one by it or 0 (chi-square), or its root (Bhattacharyya). */
+typedef struct { float first, second, total; } Sums;
+
+static Sums row_sums_plain(int metric, const uint16_t *bins, const uint16_t *counts, int64_t n,
+                           const float *table)
+{
+    uint32_t total = 0;
+    float first = 0, second = 0;
+    for (int64_t i = 0; i < n; i++) total += counts[i];
+    for (int64_t i = 0; i < n; i++) {
+        float entry = table[bins[i]], count = counts[i];
+        switch (metric) {
+        case CORRELATION:
+            first += entry * count;
+            second += count * count;
+            break;
+        case CHI_SQUARE:
+            first += entry > 0 ? count : 0;
+            second += entry * count * count;
+            break;
+        case INTERSECTION: {
+            float scaled = entry * (float)total;
+            first += scaled < count ? scaled : count;
+            break;
+        }
+        default:
+            first += entry * root(count);
+        }
+    }
+    return (Sums){ first, second, (float)total };
+}
+
+#if X86
+AVX512 static Sums row_sums_avx512(int metric, const uint16_t *bins, const uint16_t *counts,
+                                   int64_t n, const float *table)
+{
+    __m512 first = _mm512_setzero_ps(), second = first;
+    __m512i totals = _mm512_setzero_si512();
+    float total = 0;
+    if (metric == INTERSECTION) {
+        for (int64_t i = 0; i < n; i += 16) {
+            __mmask16 in = n - i >= 16 ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
+            totals = _mm512_add_epi32(
+                totals, _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(in, counts + i)));
+        }
+        total = (float)_mm512_reduce_add_epi32(totals);
+    }
+    for (int64_t i = 0; i < n; i += 16) {
+        __mmask16 in = n - i >= 16 ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
+        __m512i bin = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(in, bins + i));
+        __m512i whole = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(in, counts + i));
+        __m512 count = _mm512_cvtepi32_ps(whole);
+        __m512 entry = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), in, bin, table, 4);
+        switch (metric) {
+        case CORRELATION:
+            first = _mm512_fmadd_ps(entry, count, first);
+            second = _mm512_fmadd_ps(count, count, second);
+            totals = _mm512_add_epi32(totals, whole);
+            break;
+        case CHI_SQUARE: {
+            __mmask16 filled = _mm512_cmp_ps_mask(entry, _mm512_setzero_ps(), _CMP_GT_OQ);
+            first = _mm512_mask_add_ps(first, filled, first, count);
+            second = _mm512_fmadd_ps(_mm512_mul_ps(entry, count), count, second);
+            totals = _mm512_add_epi32(totals, whole);
+            break;
+        }
+        case INTERSECTION:
+            first = _mm512_add_ps(
+                first, _mm512_min_ps(_mm512_mul_ps(entry, _mm512_set1_ps(total)), count));
+            break;
+        default:
+            first = _mm512_fmadd_ps(entry, _mm512_sqrt_ps(count), first);
+            totals = _mm512_add_epi32(totals, whole);
+        }
+    }
+    if (metric != INTERSECTION) total = (float)_mm512_reduce_add_epi32(totals);
+    return (Sums){ _mm512_reduce_add_ps(first), _mm512_reduce_add_ps(second), total };
+}
+#endif
+
+/* The three sums, a row each, of rows[0] to rows[n - 1] (NULL: 0 to n - 1) of one segment. A row
+   occupies cells ends[row - 1] (0 for the first) to ends[row]. out is (n, 3). */
+EXPORT void lookalike_histogram_sums(int level, int metric, const uint16_t *bins,
+                                     const uint16_t *counts, const uint64_t *ends,
+                                     const int64_t *rows, int64_t n, const float *table, float *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = rows ? rows[i] : i;
+        uint64_t start = row ? ends[row - 1] : 0;
+        int64_t cells = (int64_t)(ends[row] - start);
+        Sums sums;
+        if (rows && i + 2 < n) {
+            int64_t ahead = rows[i + 2];
+            uint64_t at = ahead ? ends[ahead - 1] : 0, stop = ends[ahead];
+            for (; at < stop; at += 32) {
+                __builtin_prefetch(bins + at);
+                __builtin_prefetch(counts + at);
+            }
+        }
+#if X86
+        if (level >= 2) sums = row_sums_avx512(metric, bins + start, counts + start, cells, table);
+        else
+#endif
+            sums = row_sums_plain(metric, bins + start, counts + start, cells, table);
+        out[3 * i] = sums.first;
+        out[3 * i + 1] = sums.second;
+        out[3 * i + 2] = sums.total;
+    }
+}
+
+/* Chi-square distances of rows of one segment, given up as soon as they must exceed `most`: such a
+   row gets a number above `most` that is at most its distance. inverse is 1 / share or 0,
+   passed[b] the query's mass in the bins below b (4,097 entries): every bin adds
+   (query - share)^2 / query, which is the bin's whole mass where the row has nothing.
+   totals (n of the whole segment) are the rows' sums of counts. */
+EXPORT void lookalike_chi_square(const uint16_t *bins, const uint16_t *counts, const uint64_t *ends,
+                                 const float *totals, const int64_t *rows, int64_t n,
+                                 const float *inverse, const float *passed, float most, float *out)
+{
+    enum { STRIDE = 16 };
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = rows ? rows[i] : i;
+        uint64_t start = row ? ends[row - 1] : 0, stop = ends[row];
+        if (i + 8 < n) {
+            int64_t ahead = rows ? rows[i + 8] : i + 8;
+            uint64_t at = ahead ? ends[ahead - 1] : 0;
+            __builtin_prefetch(bins + at);
+            __builtin_prefetch(counts + at);
+        }
+        float scale = 1.0f / totals[row], sum = 0, least = 0;
+        for (uint64_t at = start; at < stop;) {
+            uint64_t end = at + STRIDE < stop ? at + STRIDE : stop;
+            for (; at < end; at++) {
+                float entry = inverse[bins[at]], share = counts[at] * scale;
+                sum += entry > 0 ? share * (share * entry - 2.0f) : 0;
+            }
+            least = sum + passed[bins[at - 1] + 1];
+            if (least > most) break;
+        }
+        out[i] = least > most ? least : sum + passed[4096];
+    }
+}
+
+/* Coarse pictures of rows of one segment: for each of 64 blocks of 4 x 4 x 4 bins, the root of its
+   mass (roots) and its length within the row's length (parts), both of unit length over a row, as
+   255ths rounded to the nearest; lengths takes the length of the row's shares, totals the pixels. */
+EXPORT void lookalike_coarse(const uint16_t *bins, const uint16_t *counts, const uint64_t *ends,
+                             int64_t first, int64_t last, uint8_t *roots, uint8_t *parts,
+                             float *lengths, float *totals)
+{
+    for (int64_t row = first; row < last; row++, roots += 64, parts += 64) {
+        uint64_t start = row ? ends[row - 1] : 0;
+        float mass[64] = { 0 }, squares[64] = { 0 }, total = 0, square = 0;
+        for (uint64_t at = start; at < ends[row]; at++) {
+            int bin = bins[at];
+            int block = (bin >> 10) << 4 | (bin >> 6 & 3) << 2 | (bin >> 2 & 3);
+            float count = counts[at];
+            mass[block] += count;
+            squares[block] += count * count;
+        }
+        for (int b = 0; b < 64; b++) {
+            total += mass[b];
+            square += squares[b];
+        }
+        for (int b = 0; b < 64; b++) {
+            roots[b] = (uint8_t)(255.0f * root(mass[b] / total) + 0.5f);
+            parts[b] = (uint8_t)(255.0f * root(squares[b] / square) + 0.5f);
+        }
+        *lengths++ = root(square) / total;
+        *totals++ = total;
+    }
+}
+
+#if X86
+AVX512 static void products64_avx512(const uint8_t *codes, int64_t n, const int16_t *query,
+                                     int32_t *out)
+{
+    __m512i a = _mm512_loadu_si512(query), b = _mm512_loadu_si512(query + 32);
+    for (int64_t i = 0; i < n; i++, codes += 64) {
+        __m512i lo = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)codes));
+        __m512i hi = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(codes + 32)));
+        __m512i sum = _mm512_dpwssd_epi32(_mm512_madd_epi16(lo, a), hi, b);
+        out[i] = _mm512_reduce_add_epi32(sum);
+    }
+}
+#endif
+
+/* out[i] = sum over 64 of codes[i] * query, both below 2^15 / 64 in all. */
+EXPORT void lookalike_products64(int level, const uint8_t *codes, int64_t n, const int16_t *query,
+                                 int32_t *out)
+{
+#if X86
+    if (level >= 2) {
+        products64_avx512(codes, n, query, out);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < n; i++, codes += 64) {
+        int32_t sum = 0;
+        for (int b = 0; b < 64; b++) sum += codes[b] * query[b];
+        out[i] = sum;
+    }
+}
+
+static inline __attribute__((always_inline)) void least_squares64(const uint8_t *codes, int64_t n,
+                                                                  const uint8_t *query, int32_t *out)
+{
+    for (int64_t i = 0; i < n; i++, codes += 64) {
+        int32_t sum = 0;
+        for (int b = 0; b < 64; b++) {
+            int16_t least = codes[b] < query[b] ? codes[b] : query[b];
+            sum += least * least;
+        }
+        out[i] = sum;
+    }
+}
+
+#if X86
+AVX512 static void least_squares64_avx512(const uint8_t *codes, int64_t n, const uint8_t *query,
+                                          int32_t *out)
+{
+    __m512i own = _mm512_loadu_si512(query), zero = _mm512_setzero_si512();
+    for (int64_t i = 0; i < n; i++, codes += 64) {
+        __m512i least = _mm512_min_epu8(_mm512_loadu_si512(codes), own);
+        __m512i lo = _mm512_unpacklo_epi8(least, zero), hi = _mm512_unpackhi_epi8(least, zero);
+        out[i] = _mm512_reduce_add_epi32(
+            _mm512_dpwssd_epi32(_mm512_madd_epi16(lo, lo), hi, hi));
+    }
+}
+
+AVX2 static void least_squares64_avx2(const uint8_t *codes, int64_t n, const uint8_t *query,
+                                      int32_t *out)
+{
+    least_squares64(codes, n, query, out);
+}
+#endif
+
+/* out[i] = sum over 64 of min(codes[i], query)^2. */
+EXPORT void lookalike_least_squares64(int level, const uint8_t *codes, int64_t n,
+                                      const uint8_t *query, int32_t *out)
+{
+#if X86
+    if (level >= 2) least_squares64_avx512(codes, n, query, out);
+    else if (level == 1) least_squares64_avx2(codes, n, query, out);
+    else
+#endif
+        least_squares64(codes, n, query, out);
+}

@@ -1,0 +1,152 @@
+"""The kernels in NumPy: slow and obvious, the oracle in tests, and what runs without a compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.types import BINS, DoubleArray, FloatArray
+
+_ROWS = 4_096
+"""Rows widened or gathered at a time."""
+
+
+def count_bins(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """See ``kernels.count_bins``."""
+    levels = pixels.astype(np.uint16) >> 4
+    bins = (levels[:, 0] << 8) | (levels[:, 1] << 4) | levels[:, 2]
+    return np.bincount(bins, minlength=BINS).astype(np.uint32)
+
+
+def unpack_groups(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes (groups, octets, 64) as one code per number, uint8 (16 * groups, 8 * octets)."""
+    groups, octets, _ = codes.shape
+    bytes_ = codes.reshape(groups, octets, 16, 4)
+    halves = np.stack([bytes_ & 15, bytes_ >> 4], axis=3)  # group, octet, row, half, j
+    return np.ascontiguousarray(halves.transpose(0, 2, 1, 3, 4)).reshape(16 * groups, 8 * octets)
+
+
+def estimates(
+    codes: NDArray[np.uint8],
+    scale: FloatArray,
+    offset: FloatArray,
+    query: NDArray[np.int8],
+    query_scale: float,
+) -> FloatArray:
+    """Estimated products of one query with every coded row, float32 (16 * groups,)."""
+    sums = unpack_groups(codes).astype(np.float32) @ query.astype(np.float32)
+    correction = np.float32(-7.5) * np.float32(query.astype(np.int64).sum())
+    return np.asarray(offset + scale * np.float32(query_scale) * (sums + correction))
+
+
+def scan(
+    codes: NDArray[np.uint8],
+    scale: FloatArray,
+    offset: FloatArray,
+    allowed: NDArray[np.uint16],
+    queries: NDArray[np.int8],
+    query_scale: FloatArray,
+    keep: int,
+) -> list[tuple[NDArray[np.int32], FloatArray]]:
+    """See ``kernels.scan``."""
+    bits = np.unpackbits(allowed.view(np.uint8), bitorder="little").astype(bool)
+    rows = np.flatnonzero(bits).astype(np.int32)
+    found = []
+    for query, own_scale in zip(queries, query_scale, strict=True):
+        scores = estimates(codes, scale, offset, query, float(own_scale))[rows]
+        best = np.argsort(-scores, kind="stable")[:keep]
+        found.append((rows[best], scores[best]))
+    return found
+
+
+def row_sums(
+    codes: NDArray[np.uint8], rows: NDArray[np.int32], query: NDArray[np.int8]
+) -> NDArray[np.int32]:
+    """See ``kernels.row_sums``."""
+    own = codes[rows]
+    numbers = np.concatenate([own & 15, own >> 4], axis=1)
+    return (numbers.astype(np.int32) @ query.astype(np.int32)).astype(np.int32)
+
+
+def cosines(
+    halves: NDArray[np.float16], query: FloatArray, rows: NDArray[np.int64] | None
+) -> FloatArray:
+    """See ``kernels.cosines``."""
+    count = len(halves) if rows is None else len(rows)
+    out = np.empty(count, dtype=np.float32)
+    for start in range(0, count, _ROWS):
+        stop = min(start + _ROWS, count)
+        chosen = halves[start:stop] if rows is None else halves[rows[start:stop]]
+        vectors = chosen.astype(np.float32)
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        out[start:stop] = np.where(
+            lengths > 0, (vectors @ query) / np.where(lengths > 0, lengths, 1), 0
+        )
+    return out
+
+
+def histogram_sums(
+    metric: str,
+    bins: NDArray[np.uint16],
+    counts: NDArray[np.uint16],
+    ends: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+    table: FloatArray,
+) -> FloatArray:
+    """See ``kernels.histogram_sums``."""
+    out = np.zeros((len(rows), 3), dtype=np.float32)
+    sums = _SUMS[metric]
+    for position, row in enumerate(rows):
+        start = int(ends[row - 1]) if row else 0
+        cells = slice(start, int(ends[row]))
+        entry = table[bins[cells]].astype(np.float64)
+        count = counts[cells].astype(np.float64)
+        out[position] = *sums(entry, count), count.sum()
+    return out
+
+
+_Pair = tuple[float, float]
+_SUMS: dict[str, Callable[[DoubleArray, DoubleArray], _Pair]] = {
+    "correlation": lambda t, c: (float((t * c).sum()), float((c * c).sum())),
+    "chi-square": lambda t, c: (float(c[t > 0].sum()), float((t * c * c).sum())),
+    "intersection": lambda t, c: (float(np.minimum(t * c.sum(), c).sum()), 0.0),
+    "bhattacharyya": lambda t, c: (float((t * np.sqrt(c)).sum()), 0.0),
+}
+
+
+def coarse(
+    bins: NDArray[np.uint16],
+    counts: NDArray[np.uint16],
+    ends: NDArray[np.uint64],
+    first: int,
+    last: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], FloatArray, FloatArray]:
+    """See ``kernels.coarse``."""
+    roots = np.empty((last - first, 64), np.uint8)
+    parts = np.empty((last - first, 64), np.uint8)
+    lengths = np.empty(last - first, np.float32)
+    totals = np.empty(last - first, np.float32)
+    for position, row in enumerate(range(first, last)):
+        cells = slice(int(ends[row - 1]) if row else 0, int(ends[row]))
+        bin_, count = bins[cells].astype(np.int64), counts[cells].astype(np.float64)
+        block = (bin_ >> 10) << 4 | (bin_ >> 6 & 3) << 2 | (bin_ >> 2 & 3)
+        mass = np.bincount(block, count, 64)
+        squares = np.bincount(block, count * count, 64)
+        roots[position] = np.floor(255 * np.sqrt(mass / mass.sum()) + 0.5)
+        parts[position] = np.floor(255 * np.sqrt(squares / squares.sum()) + 0.5)
+        lengths[position] = np.sqrt(squares.sum()) / mass.sum()
+        totals[position] = mass.sum()
+    return roots, parts, lengths, totals
+
+
+def products64(codes: NDArray[np.uint8], query: NDArray[np.int16]) -> NDArray[np.int32]:
+    """See ``kernels.products64``."""
+    return np.asarray(codes.astype(np.int32) @ query.astype(np.int32))
+
+
+def least_squares64(codes: NDArray[np.uint8], query: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """See ``kernels.least_squares64``."""
+    least = np.minimum(codes, query).astype(np.int32)
+    return np.asarray((least * least).sum(axis=1, dtype=np.int32))

@@ -1,0 +1,150 @@
+"""One question to a library, or many at once: terms read, rows ranked, hits filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.conditions import Condition
+from lookalike.query.inputs import InputReader
+from lookalike.query.search import Comparison, Method, Point, Ranked, compare_by, rank, rank_many
+from lookalike.query.tables import Tables
+from lookalike.query.terms import Term
+from lookalike.stores import Store
+from lookalike.types import ID_DTYPE, Hit, QueryInput, Record, SearchResult
+
+Resolved = tuple[QueryInput, Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to search, whatever for. See ``Library.search``."""
+
+    k: int
+    method: Method
+    combine: str = "mean"
+    include_self: bool = False
+    where: Condition | None = None
+    exact: bool = False
+
+
+class Answerer:
+    """Answers requests from the tables of one commit."""
+
+    def __init__(self, tables: Tables, store: Store, reader: InputReader, request: Request) -> None:
+        self._tables = tables
+        self._store = store
+        self._reader = reader
+        self._request = request
+        self._comparison, live = compare_by(request.method, tables, exact=request.exact)
+        self._allowed = live if request.where is None else live & self._matching(request.where)
+
+    def _matching(self, where: Condition) -> NDArray[np.bool_]:
+        colour = self._request.method.by == "colour"
+        return self._tables.matching(self._store, where, colour=colour)
+
+    def answer(self, terms: Sequence[Term]) -> SearchResult:
+        """The hits for several terms that together are one query."""
+        request = self._request
+        resolved = [self._reader.read(term) for term in terms]
+        own = self._own_rows(resolved)
+        allowed = self._allowed.copy()
+        allowed[own] = False
+        points = [point for _, point in resolved]
+        found = rank(self._comparison, points, request.k, request.combine, allowed)
+        return self._filled([resolved], [found], [int(allowed.sum())])[0]
+
+    def answer_each(self, terms: Sequence[Term]) -> list[SearchResult]:
+        """The hits for each of many terms by itself; they share passes over the tables."""
+        request = self._request
+        resolved = [self._reader.read(term) for term in terms]
+        owns = [self._own_rows([item]) for item in resolved]
+        more = max((len(own) for own in owns), default=0)
+        found = rank_many(
+            self._comparison, [point for _, point in resolved], request.k + more, self._allowed
+        )
+        kept = [
+            _without(one, self._comparison, own, request.k)
+            for one, own in zip(found, owns, strict=True)
+        ]
+        count = int(self._allowed.sum())
+        searched = [count - int(self._allowed[own].sum()) for own in owns]
+        return self._filled([[item] for item in resolved], kept, searched)
+
+    def _own_rows(self, resolved: Sequence[Resolved]) -> NDArray[np.int64]:
+        """Rows of the inputs themselves, unless they are wanted among the hits."""
+        ids = [item.record.bytes for item, _ in resolved if item.record]
+        if not ids or self._request.include_self:
+            return np.empty(0, np.int64)
+        records = np.frombuffer(b"".join(ids), ID_DTYPE)
+        table = self._tables.histograms if self._by_colour else self._tables.vectors
+        rows = [table.row_of(UUID(bytes=id_.tobytes())) for id_ in records]
+        return np.array([row for row in rows if row is not None], np.int64)
+
+    @property
+    def _by_colour(self) -> bool:
+        return self._request.method.by == "colour"
+
+    def _filled(
+        self,
+        resolved: Sequence[Sequence[Resolved]],
+        found: Sequence[Ranked],
+        searched: Sequence[int],
+    ) -> list[SearchResult]:
+        """Results with the hits' paths, which are asked of the store at one time."""
+        request, measure = self._request, self._comparison.measure
+        ids = [[UUID(bytes=id_.tobytes()) for id_ in one.ids] for one in found]
+        wanted = list(dict.fromkeys(id_ for some in ids for id_ in some))
+        records = dict(zip(wanted, self._store.get(wanted), strict=True))
+        return [
+            SearchResult(
+                inputs=tuple(item for item, _ in inputs),
+                method=request.method.by,
+                measure=measure,
+                combine=request.combine,
+                space=None if self._by_colour else self._tables.space.name,
+                searched=count,
+                exact=one.exact,
+                hits=tuple(self._hits(own, one, records)),
+                options=request.method.options,
+                where=None if request.where is None else str(request.where),
+            )
+            for inputs, own, one, count in zip(resolved, ids, found, searched, strict=True)
+        ]
+
+    def _hits(
+        self, ids: Sequence[UUID], found: Ranked, records: dict[UUID, Record | None]
+    ) -> list[Hit]:
+        measure = self._comparison.measure
+        distances = measure.distance(found.scores)
+        hits = []
+        for number, id_ in enumerate(ids):
+            record = records[id_]
+            hits.append(
+                Hit(
+                    rank=number + 1,
+                    id=id_,
+                    paths=record.paths if record else (),
+                    score=float(found.scores[number]),
+                    higher_is_better=measure.higher_is_better,
+                    distance=float(distances[number]),
+                    input_scores=tuple(map(float, found.input_scores[:, number])),
+                )
+            )
+        return hits
+
+
+def _without(found: Ranked, comparison: Comparison, own: NDArray[np.int64], k: int) -> Ranked:
+    """The first k of what was found, rows ``own`` left out."""
+    others = np.flatnonzero(~np.isin(found.rows, own))[:k]
+    return Ranked(
+        comparison.ids[found.rows[others]],
+        found.rows[others],
+        found.scores[others],
+        found.input_scores[:, others],
+        found.exact,
+    )

@@ -1,0 +1,108 @@
+"""The numbers of one commit of a library, and the indexes over them, made when first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.conditions import Condition
+from lookalike.features.pca import PcaModel
+from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
+from lookalike.indexes.colour import CoarseCache, CoarseTable
+from lookalike.indexes.compact import LEAST_ROWS, CodesCache
+from lookalike.indexes.pca import PcaCache
+from lookalike.stores import HistogramTable, Store
+from lookalike.types import IdArray, Space
+
+VectorIndex = ExactIndex | CompactIndex
+
+
+class Derived:
+    """Where a library keeps what can be made anew from its tables, and what keeps it current."""
+
+    def __init__(self, folder: Path, space: Space) -> None:
+        self.compact = folder / "compact" / space.name
+        self.pca = folder / "pca" / space.name
+        self.colour = folder / "colour"
+
+    def refresh(self, tables: Tables) -> bool:
+        """Make what is missing and pays; returns whether anything was made. May take seconds."""
+        made = CodesCache(self.compact, tables.vectors).refresh()
+        return CoarseCache(self.colour, tables.histograms).refresh() or made
+
+
+class Tables:
+    """Vectors and histograms of one commit, mapped from disk, with their indexes.
+
+    An index stays the same object as long as the commit is the latest, so that what it has mapped
+    and decoded is there for the next search.
+    """
+
+    def __init__(self, store: Store, space: Space, derived: Path) -> None:
+        self.space = space
+        self.derived = Derived(derived, space)
+        self.vectors, self.histograms = store.tables(space)
+        self._reduced: dict[tuple[str, int], tuple[PcaModel, ExactIndex]] = {}
+        self._compact: dict[tuple[str, int] | None, CompactIndex | None] = {}
+        self._colour: dict[str, ColourIndex] = {}
+        self._masks: dict[Condition, tuple[IdArray, dict[bool, NDArray[np.bool_]]]] = {}
+
+    @cached_property
+    def exact(self) -> ExactIndex:
+        """All vectors, compared one by one."""
+        return ExactIndex(self.vectors.ids, self.vectors.parts)
+
+    def meaning(self, *, exact: bool) -> VectorIndex:
+        """The index for whole vectors: compact if its codes are there, unless ``exact``."""
+        if exact or len(self.vectors.ids) < LEAST_ROWS:
+            return self.exact
+        if self._compact.get(None) is None:
+            codes = CodesCache(self.derived.compact, self.vectors).load()
+            self._compact[None] = CompactIndex(self.exact, codes) if codes else None
+        return self._compact[None] or self.exact
+
+    def reduced(self, method: str, dims: int, *, exact: bool) -> tuple[PcaModel, VectorIndex]:
+        """A PCA model, and the index over the vectors that it reduced."""
+        key = (method, dims)
+        cache = PcaCache(self.derived.pca, self.vectors)
+        if key not in self._reduced:
+            self._reduced[key] = cache.index(method, dims)
+        model, index = self._reduced[key]
+        if exact or len(self.vectors.ids) < LEAST_ROWS:
+            return model, index
+        if key not in self._compact:
+            codes = cache.codes(method, dims, index)
+            self._compact[key] = CompactIndex(index, codes) if codes else None
+        return model, self._compact[key] or index
+
+    def wants_index(self, by: str) -> bool:
+        """Whether searches by this method go without an index that would make them faster."""
+        large = len(self.vectors.ids) >= LEAST_ROWS
+        return large and by == "meaning" and self._compact.get(None) is None
+
+    @cached_property
+    def coarse(self) -> CoarseTable:
+        """What rules rows out in searches by colour."""
+        return CoarseCache(self.derived.colour, self.histograms).load()
+
+    def colour(self, metric: str) -> ColourIndex:
+        """The index for one histogram metric."""
+        if metric not in self._colour:
+            self._colour[metric] = ColourIndex(self.histograms, metric, lambda: self.coarse)
+        return self._colour[metric]
+
+    def matching(self, store: Store, condition: Condition, *, colour: bool) -> NDArray[np.bool_]:
+        """Rows of the vectors, or of the histograms, for which a condition holds, bool (n,).
+
+        Asked of the catalogue once a commit; ``allowed`` of later searches is at hand.
+        """
+        if condition not in self._masks:
+            self._masks[condition] = (store.matching(condition), {})
+        ids, masks = self._masks[condition]
+        if colour not in masks:
+            table: HistogramTable | None = self.histograms if colour else None
+            masks[colour] = (table or self.vectors).rows_with(ids)
+        return masks[colour]
