@@ -20,6 +20,7 @@ INTERRUPTED = """
 import os, signal, sys
 from lookalike import IndexOptions, Library
 class Once:
+    def stage(self, name): pass
     def start(self, total): pass
     def close(self): pass
     def advance(self, count): os.kill(os.getpid(), signal.SIGKILL)
@@ -31,6 +32,7 @@ WRITING = """
 import sys, time
 from lookalike import IndexOptions, Library
 class Waiting:
+    def stage(self, name): pass
     def start(self, total): pass
     def close(self): pass
     def advance(self, count):

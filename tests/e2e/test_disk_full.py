@@ -20,6 +20,7 @@ INDEX = """
 import sys
 from lookalike import IndexOptions, Library, LookalikeError
 class Told:
+    def stage(self, name): pass
     def start(self, total): pass
     def close(self): pass
     def advance(self, count): print(count, flush=True)

@@ -22,6 +22,7 @@ INDEX = f"""
 import sys
 from lookalike import IndexOptions, Library
 class Told:
+    def stage(self, name): pass
     def start(self, total): print("total", total, flush=True)
     def close(self): pass
     def advance(self, count): print("committed", count, flush=True)
