@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
@@ -134,3 +136,24 @@ def test_the_long_side_is_cropped_to_the_geometric_mean(
     size: tuple[int, int], box: tuple[float, ...]
 ) -> None:
     assert central_box(*size) == pytest.approx(box)
+
+
+FIRST_CALLS = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from lookalike.features.encoders import DEFAULT_ENCODER
+from lookalike.features.encoders.catalogue import CATALOGUE
+from lookalike.features.encoders.openvino import OpenVinoEncoder
+encoder = OpenVinoEncoder(CATALOGUE[DEFAULT_ENCODER], parallel=2)
+pixels = np.zeros((4, 224, 224, 3), np.uint8)
+with ThreadPoolExecutor(2) as pool:
+    print(len(list(pool.map(encoder.encode, [pixels] * 4))))
+"""
+
+
+def test_the_first_calls_in_a_process_may_come_from_two_threads() -> None:
+    for _ in range(3):  # it hung now and then
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, timeout=60
+        )
+        assert done.stdout.strip() == "4", done.stderr

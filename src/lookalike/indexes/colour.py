@@ -33,6 +33,9 @@ from lookalike.types import BINS, COLOUR_MEASURES, DoubleArray, FloatArray
 MARGIN = 1e-4
 """More than a score of the kernels, in float32, is off, roots near zero apart."""
 
+SHARE_MARGIN = 3e-4
+"""The same as a share of a chi-square distance, which has no bound: 4,096 sums in float32."""
+
 ROOT_MARGIN = 0.015
 """The same for Bhattacharyya distances near zero: the root of an error."""
 
@@ -102,14 +105,20 @@ class ColourIndex(ScanIndex):
         """The k nearest rows. Exact: bounds only leave out what cannot be among them."""
         query = np.asarray(query, dtype=np.float64)
         rows = np.arange(len(self.ids)) if allowed is None else np.flatnonzero(allowed)
+        k = min(k, len(rows))
+        if k <= 0:
+            return Neighbours(rows[:0], np.empty(0))
         if len(rows) > max(2 * k, _SEEDS) + _STEP:
             rows, rough = self._promising(_Query(query, self.measure.name), k, rows)
         else:
             rough = self._rough(_Query(query, self.measure.name), rows)
         if self.measure.name == "bhattacharyya":  # a root's error is largest near 0: squares decide
             return self._by_squares(query, rows, rough, k)
+        margin = MARGIN
+        if self.measure.name == "chi-square":
+            margin += SHARE_MARGIN * float(np.partition(rough, k - 1)[k - 1])
         return rerank_rows(
-            rows, rough, MARGIN, lambda near: self.score_rows(query, near), self.measure,
+            rows, rough, margin, lambda near: self.score_rows(query, near), self.measure,
             self.ids, k,
         )  # fmt: skip
 
@@ -117,8 +126,7 @@ class ColourIndex(ScanIndex):
         self, query: DoubleArray, rows: NDArray[np.int64], rough: DoubleArray, k: int
     ) -> Neighbours:
         squares = rough * rough
-        k_th = np.partition(squares, k - 1)[k - 1] if 0 < k < len(rows) else np.inf
-        near = rows[squares <= k_th + 2 * MARGIN] if k > 0 else rows[:0]
+        near = rows[squares <= np.partition(squares, k - 1)[k - 1] + 2 * MARGIN]
         best = choose(self.score_rows(query, near), self.measure, self.ids[near], k)
         return Neighbours(near[best.rows], best.scores)
 
@@ -171,8 +179,9 @@ class ColourIndex(ScanIndex):
         def some(first: int, last: int) -> None:
             for at in range(first, last, _STEP):
                 chosen = rows[at : min(at + _STEP, last)]
-                scores = self._given_up(query, coarse, chosen, limit.distance)
-                near = scores <= limit.distance
+                most = limit.distance  # once: another thread may set it back to an older value
+                scores = self._given_up(query, coarse, chosen, most)
+                near = scores <= most
                 limit.take(scores[near])
                 found.append((chosen[near], scores[near]))
 
@@ -190,7 +199,9 @@ class ColourIndex(ScanIndex):
             scores = kernels.chi_square(
                 part.bins, part.counts, part.ends, own, inner, query.table, query.passed, most
             )
-            out[place] = self._rough(query, rows[place]) if scores is None else scores
+            if scores is None:  # without threads: this is one of them
+                scores = self._rough(query, rows[place], threads=False)
+            out[place] = scores
         return out
 
     # -- rough scores ----------------------------------------------------------------------------
@@ -251,7 +262,8 @@ class _Limit:
         if len(together) == self._k:
             most = float(together.max())
             # Twice what a score may be off, or, near 0, what a root of such a number may be.
-            slack = max(most * (1 + 1e-5) + 2 * MARGIN, float(np.sqrt(most**2 + 2 * MARGIN)))
+            share = most * (1 + 2 * SHARE_MARGIN) + 2 * MARGIN
+            slack = max(share, float(np.sqrt(most**2 + 2 * MARGIN)))
             self.distance = min(self.distance, slack)
 
 
@@ -401,9 +413,10 @@ class CoarseCache:
 
     def _keep(self, table: CoarseTable) -> bool:
         stem = f"{_VERSION}-{len(self._table.ids)}-{digest(self._table.ids)}"
-        for name in _COLUMNS[:-1]:
+        kept = all(  # in order: the totals come last and make the others count
             self._derived.keep_array(f"{stem}.{name}.npy", getattr(table, name))
-        kept = self._derived.keep_array(f"{stem}.totals.npy", table.totals)  # makes them count
+            for name in _COLUMNS
+        )
         for path in self._derived.folder.glob(f"{_VERSION}-*") if kept else ():
             if not path.name.startswith(f"{stem}."):
                 path.unlink(missing_ok=True)

@@ -39,6 +39,8 @@ class OpenVinoEncoder:
         self._requests = threading.local()
         precision = "bfloat16" if computes_in_bfloat16(self._core) else "float32"
         self.runtime = f"OpenVINO on the processor, {precision}"
+        # OpenVINO 2026.4 hangs for good if its first two calls come from two threads at once.
+        self.encode(np.zeros((BATCH if parallel > 1 else 1, spec.side, spec.side, 3), np.uint8))
 
     @property
     def spec(self) -> EncoderSpec:
