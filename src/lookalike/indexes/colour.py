@@ -200,8 +200,9 @@ class ColourIndex(ScanIndex):
                 part.bins, part.counts, part.ends, own, inner, query.table, query.passed, most
             )
             if scores is None:  # without threads: this is one of them
-                scores = self._rough(query, rows[place], threads=False)
-            out[place] = scores
+                out[place] = self._rough(query, rows[place], threads=False)
+            else:
+                out[place] = scores
         return out
 
     # -- rough scores ----------------------------------------------------------------------------

@@ -43,6 +43,9 @@ LONGEST_TAIL = 2_000
 REFIT_GROWTH = 1.5
 """The rotation is fitted anew when the table has grown by this factor."""
 
+_SAMPLE = 16
+"""Vectors by which a table of the same records in another space is told apart."""
+
 _VERSION = "v1"
 
 
@@ -185,11 +188,16 @@ class CodesCache:
             rows, _fitted, made_for = path.name.split(".")[0].split("-")[1:]
             if not 0 < int(rows) <= len(self._table.ids):
                 continue
-            if made_for != digest(self._table.ids[: int(rows)]):
+            if made_for != self._made_for(int(rows)):
                 continue
             with contextlib.suppress(*DAMAGED):
                 return self._read(path.name.removesuffix(".rotation.npz"), int(rows))
         return None
+
+    def _made_for(self, rows: int) -> str:
+        """What the codes of the first rows depend on: ids, and vectors, as a model may change."""
+        sample = self._table.vectors(np.arange(min(rows, _SAMPLE)))
+        return digest(self._table.ids[:rows], sample)
 
     def _read(self, stem: str, rows: int) -> Codes:
         with open(self._derived.folder / f"{stem}.rotation.npz", "rb") as file:
@@ -205,7 +213,7 @@ class CodesCache:
         return Codes(rotation, rows, **arrays)
 
     def refresh(self) -> bool:
-        """Make codes for rows that have none, if that pays; returns whether anything was made."""
+        """Make codes for rows that have none, if that pays; returns whether any were kept."""
         table, known = self._table, self.load()
         rows = len(table.ids)
         if rows < LEAST_ROWS or (known and rows - known.rows <= LONGEST_TAIL):
@@ -215,27 +223,28 @@ class CodesCache:
             codes = encode(known.rotation, table.parts, rows)
         else:
             codes, fitted = make_codes(list(table.parts)), rows
-        self._keep(codes, f"{_VERSION}-{rows}-{fitted}-{digest(table.ids)}")
-        return True
+        return self._keep(codes, f"{_VERSION}-{rows}-{fitted}-{self._made_for(rows)}")
 
     def _fitted_rows(self) -> int:
         names = [path.name for path in self._derived.folder.glob(f"{_VERSION}-*.rotation.npz")]
         return max((int(name.split("-")[2]) for name in names), default=0)
 
-    def _keep(self, codes: Codes, stem: str) -> None:
+    def _keep(self, codes: Codes, stem: str) -> bool:
         """All files of the codes; the rotation comes last and makes them count."""
-        for name in _SHAPES:
-            self._derived.keep_array(f"{stem}.{name}.npy", getattr(codes, name))
+        arrays = {f"{stem}.{name}.npy": getattr(codes, name) for name in _SHAPES}
+        if not all(self._derived.keep_array(name, array) for name, array in arrays.items()):
+            return False
 
         def write(path: Path) -> None:
             with open(path, "wb") as file:
                 own = codes.rotation
                 np.savez(file, mean=own.mean, first=own.first, second=own.second)
 
-        if self._derived.keep(f"{stem}.rotation.npz", write):
-            for path in self._derived.folder.glob(f"{_VERSION}-*"):
-                if not path.name.startswith(f"{stem}."):
-                    path.unlink(missing_ok=True)
+        kept = self._derived.keep(f"{stem}.rotation.npz", write)
+        for path in self._derived.folder.glob(f"{_VERSION}-*") if kept else ():
+            if not path.name.startswith(f"{stem}."):
+                path.unlink(missing_ok=True)
+        return kept
 
 
 _SHAPES = {

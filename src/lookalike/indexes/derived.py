@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,11 @@ from numpy.typing import NDArray
 
 from lookalike.types import IdArray
 
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError, SyntaxError,  # a header that is no longer Python's notation
+    RuntimeError,  # a ZIP entry that says it is encrypted, or packed in an unknown way
+)  # fmt: skip
 """What reading a missing or damaged file raises; it is then made anew."""
 
 
@@ -61,6 +67,9 @@ class DerivedFolder:
         return mapped
 
 
-def digest(ids: IdArray) -> str:
-    """What rows a file was made for, as part of its name."""
-    return hashlib.sha256(np.ascontiguousarray(ids).data).hexdigest()[:16]
+def digest(ids: IdArray, *further: NDArray[Any]) -> str:
+    """What rows, and ``further`` numbers, a file was made for, as part of its name."""
+    found = hashlib.sha256(np.ascontiguousarray(ids).data)
+    for array in further:
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()[:16]

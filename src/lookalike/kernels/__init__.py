@@ -98,7 +98,14 @@ def _long(value: int) -> ctypes.c_int64:
 
 
 def _as(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """As C reads it: the array itself if it lies so. To be bound to a name until C has read it."""
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _cells(
+    bins: NDArray[Any], counts: NDArray[Any], ends: NDArray[Any]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint64]]:
+    return _as(bins, np.uint16), _as(counts, np.uint16), _as(ends, np.uint64)
 
 
 # -- pixels and colour histograms ------------------------------------------------------------------
@@ -133,6 +140,7 @@ def histogram_sums(
     """
     if _native is None:
         return reference.histogram_sums(metric, bins, counts, ends, rows, table)
+    bins, counts, ends = _cells(bins, counts, ends)
     rows, table = _as(rows, np.int64), _as(table, np.float32)
     out = np.empty((len(rows), 3), np.float32)
     _native.lookalike_histogram_sums(
@@ -160,12 +168,13 @@ def chi_square(
     """
     if _native is None:
         return None
-    rows = _as(rows, np.int64)
+    bins, counts, ends = _cells(bins, counts, ends)
+    rows, totals = _as(rows, np.int64), _as(totals, np.float32)
+    inverse, passed = _as(inverse, np.float32), _as(passed, np.float32)
     out = np.empty(len(rows), np.float32)
     _native.lookalike_chi_square(
-        _pointer(bins), _pointer(counts), _pointer(ends), _pointer(_as(totals, np.float32)),
-        _pointer(rows), _long(len(rows)), _pointer(_as(inverse, np.float32)),
-        _pointer(_as(passed, np.float32)), ctypes.c_float(most), _pointer(out),
+        _pointer(bins), _pointer(counts), _pointer(ends), _pointer(totals), _pointer(rows),
+        _long(len(rows)), _pointer(inverse), _pointer(passed), ctypes.c_float(most), _pointer(out),
     )  # fmt: skip
     return out
 
@@ -185,6 +194,7 @@ def coarse(
     """
     if _native is None:
         return reference.coarse(bins, counts, ends, first, last)
+    bins, counts, ends = _cells(bins, counts, ends)
     count = last - first
     roots, parts = np.empty((count, 64), np.uint8), np.empty((count, 64), np.uint8)
     lengths, totals = np.empty(count, np.float32), np.empty(count, np.float32)
@@ -231,7 +241,7 @@ def cosines(
     """
     if _native is None:
         return reference.cosines(halves, query, rows)
-    query = _as(query, np.float32)
+    halves, query = _as(halves, np.float16), _as(query, np.float32)
     rows = None if rows is None else _as(rows, np.int64)
     out = np.empty(len(halves) if rows is None else len(rows), np.float32)
     _native.lookalike_cosines(
@@ -260,6 +270,8 @@ def scan(
     if _native is None:
         return reference.scan(codes, scale, offset, allowed, queries, query_scale, keep)
     n, room = len(queries), keep + max(keep, 256)
+    codes, allowed = _as(codes, np.uint8), _as(allowed, np.uint16)
+    scale, offset = _as(scale, np.float32), _as(offset, np.float32)
     queries, query_scale = _as(queries, np.int8), _as(query_scale, np.float32)
     correction = (-7.5 * queries.sum(axis=1, dtype=np.int64)).astype(np.float32)
 
@@ -292,7 +304,7 @@ def row_sums(
     """
     if _native is None:
         return reference.row_sums(codes, rows, query)
-    rows, query = _as(rows, np.int32), _as(query, np.int8)
+    codes, rows, query = _as(codes, np.uint8), _as(rows, np.int32), _as(query, np.int8)
     sums = np.empty(len(rows), np.int32)
     _native.lookalike_row_sums(
         ctypes.c_int(_level), _pointer(codes), ctypes.c_int(codes.shape[1]), _pointer(rows),
