@@ -6,6 +6,7 @@ Measured in ``docs/adr/0004-inference.md``.
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -16,6 +17,9 @@ from lookalike import kernels
 from lookalike.features.encoders.base import Encoded, EncoderSpec, PixelArray, unit
 from lookalike.features.encoders.preprocessing import central_square
 from lookalike.features.encoders.weights import shipped_weights
+
+# OpenVINO reports its use to its maker on import; without this module it uses its own silent stub.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 BATCH = 4
 """Pictures that are computed together; fewer are filled up, which costs as much."""
