@@ -2,142 +2,494 @@
 
 from __future__ import annotations
 
+import _ctypes
+import ctypes
+import json
+import mmap
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lookalike import kernels
-from lookalike.kernels import reference
-from lookalike.types import BINS
-from tests.conftest import histogram_table, picture
+from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
+from lookalike.indexes.colour import ROUNDING
+from lookalike.indexes.compact import Effort, make_codes
+from lookalike.kernels import METRICS, reference
+from lookalike.stores.base import HistogramPart
+from lookalike.types import BINS, SparseHistogram
+from tests.conftest import histogram_table, histograms, picture, sparse, vector_table
 from tests.unit.test_histogram import histogram
 
-
-@pytest.fixture(params=range(kernels._level + 1), ids=lambda n: kernels.LEVELS[n])
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Each kind of instructions that this processor has."""
-    monkeypatch.setattr(kernels, "_level", request.param)
-    return request.param
-
-
-@pytest.mark.skipif(
-    shutil.which("cc") is None and shutil.which("gcc") is None, reason="no C compiler here"
-)
-def test_kernels_are_compiled_where_there_is_a_compiler() -> None:
-    assert kernels.COMPILED.exists()
+BEST = -1 if kernels._native is None else int(kernels._native.lookalike_level())
+COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc"))), None)
+EXTREMES = [
+    sparse({0: 1}),
+    sparse({4095: 65_280}),
+    sparse(dict.fromkeys(range(15), 1)),
+    sparse(dict.fromkeys(range(16), 4_080)),
+    sparse(dict.fromkeys(range(0, 17 * 64, 64), 3)),
+    sparse(dict.fromkeys(range(BINS), 15)),
+    sparse({7: 65_279, 8: 1}),
+]
 
 
-def test_a_file_that_is_no_library_falls_back_to_numpy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def use(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the kernels use these instructions; skips where there are none such."""
+    if name == "numpy":
+        monkeypatch.setattr(kernels, "_native", None)
+        return
+    if kernels._native is None:
+        pytest.skip("the kernels are not compiled here")
+    if kernels.LEVELS.index(name) > BEST:
+        pytest.skip(f"this processor has no {name}")
+    monkeypatch.setattr(kernels, "_level", kernels.LEVELS.index(name))
+
+
+@pytest.fixture(params=["numpy", *kernels.LEVELS])
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each kind of instructions that this processor has, and none at all."""
+    use(monkeypatch, request.param)
+    return str(request.param)
+
+
+def edge(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy that ends where memory does: reading one byte past its end kills the process."""
+    pages = -(-max(1, array.nbytes) // mmap.PAGESIZE)
+    memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    guard = ctypes.c_void_p(start + pages * mmap.PAGESIZE)
+    failed = ctypes.CDLL(None).mprotect(guard, ctypes.c_size_t(mmap.PAGESIZE), 0)
+    assert not failed
+    offset = pages * mmap.PAGESIZE - array.nbytes
+    copy = np.frombuffer(memory, array.dtype, array.size, offset).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def unit(rng: np.random.Generator, dim: int) -> np.ndarray[Any, Any]:
+    query = rng.normal(size=dim)
+    return (query / np.linalg.norm(query)).astype(np.float32)
+
+
+# -- which kernels ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
+def test_kernels_are_compiled_and_used_where_there_is_a_compiler(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "_kernels.so").write_bytes(b"no library")
+    monkeypatch.delenv(kernels.VARIABLE, raising=False)
+    native, level = kernels._load()
+    assert native is not None
+    assert level == native.lookalike_level() >= 0
+
+
+def test_the_level_is_the_one_asked_for_but_none_that_the_processor_lacks(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(kernels.VARIABLE, level)
+    native, number = kernels._load()
+    assert (native is None) == (level == "numpy")
+    assert number == (-1 if level == "numpy" else kernels.LEVELS.index(level))
+    assert kernels.instructions() == level
+    monkeypatch.setenv(kernels.VARIABLE, kernels.LEVELS[-1])
+    assert kernels._load()[1] == BEST
+
+
+@pytest.mark.parametrize("content", [b"", b"no library", None])
+def test_a_file_that_is_no_library_falls_back_to_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "_kernels.so").write_bytes(content)
     monkeypatch.setattr(kernels, "COMPILED", tmp_path / "_kernels.so")
     assert kernels._load() == (None, -1)
 
 
-@pytest.mark.parametrize("count", [0, 1, 1000])
-def test_pixels_are_counted(level: int, count: int) -> None:
-    pixels = np.random.default_rng(count).integers(0, 256, (count, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(kernels.count_bins(pixels), reference.count_bins(pixels))
+def test_kernels_of_another_version_fall_back_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(kernels.VARIABLE, raising=False)
+    monkeypatch.setattr(kernels, "ABI", kernels.ABI + 1)
+    assert kernels._load() == (None, -1)
+    monkeypatch.undo()
+    monkeypatch.setattr(kernels, "COMPILED", Path(_ctypes.__file__))  # a library, but not ours
+    assert kernels._load() == (None, -1)
 
 
-@pytest.mark.parametrize("dim", [1, 7, 8, 31, 67, 1280])
-@pytest.mark.parametrize("chosen", [False, True])
-def test_cosines(level: int, dim: int, chosen: bool) -> None:
-    rng = np.random.default_rng(dim)
-    halves = rng.normal(size=(50, dim)).astype(np.float16)
-    halves[7] = 0
-    query = rng.normal(size=dim)
-    query = (query / np.linalg.norm(query)).astype(np.float32)
-    rows = np.array([0, 7, 8, 49]) if chosen else None
-    found = kernels.cosines(halves, query, rows)
-    np.testing.assert_allclose(found, reference.cosines(halves, query, rows), atol=1e-5)
-    assert found[1 if chosen else 7] == 0
+def answers() -> dict[str, list[Any]]:
+    """Rows and scores that every index finds in tables made from a fixed seed."""
+    rng = np.random.default_rng(5)
+    centres = rng.normal(size=(20, 150))
+    vectors = centres[rng.integers(0, 20, 1_500)] + rng.normal(size=(1_500, 150))
+    table = vector_table(vectors)
+    exact = ExactIndex(table.ids, table.parts)
+    compact = CompactIndex(exact, make_codes([np.asarray(part) for part in table.parts]))
+    found = {
+        "exact": exact.nearest(vectors[3], 10),
+        "compact": compact.nearest(vectors[3], 10, effort=Effort(400, 80)),
+    }
+    rows = [histogram(picture(seed)) for seed in range(60)]
+    for metric in METRICS:
+        index = ColourIndex(histogram_table(rows, parts=2), metric)
+        found[metric] = index.nearest(rows[5].dense(), 10)
+    return {name: [one.rows.tolist(), one.scores.tolist()] for name, one in found.items()}
 
 
-@pytest.mark.parametrize("queries", [1, 3, 4, 37])
-@pytest.mark.parametrize(("groups", "keep"), [(1, 1), (5, 10), (40, 100), (3, 500)])
-def test_the_scan_finds_the_best_estimates(
-    level: int, queries: int, groups: int, keep: int
+@pytest.mark.parametrize("name", ["numpy", *kernels.LEVELS])
+def test_the_environment_chooses_instructions_and_changes_no_answer(name: str) -> None:
+    code = (
+        "import json; from lookalike import kernels; from tests.unit.test_kernels import answers;"
+        "print(json.dumps([kernels.instructions(), answers()]))"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, kernels.VARIABLE: name, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    used, found = json.loads(done.stdout)
+    possible = -1 if name == "numpy" else min(kernels.LEVELS.index(name), BEST)
+    assert used == ("numpy" if possible < 0 else kernels.LEVELS[possible])
+    assert found == answers()
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+
+@given(cores=st.integers(1, 5), count=st.integers(0, 60), least=st.integers(0, 20))
+def test_work_is_split_without_gaps_and_comes_back_in_order(
+    monkeypatch: pytest.MonkeyPatch, cores: int, count: int, least: int
 ) -> None:
-    rng = np.random.default_rng(groups)
-    codes = rng.integers(0, 256, (groups, 16, 64), dtype=np.uint8)
-    scale, offset = (rng.random(16 * groups).astype(np.float32) for _ in range(2))
-    asked = rng.integers(-127, 128, (queries, 128)).astype(np.int8)
-    sizes = rng.random(queries).astype(np.float32)
-    for allowed in (np.full(groups, 65_535), np.zeros(groups), rng.integers(0, 65_536, groups)):
-        mask = allowed.astype(np.uint16)
-        found = kernels.scan(codes, scale, offset, mask, asked, sizes, keep)
-        expected = reference.scan(codes, scale, offset, mask, asked, sizes, keep)
-        for (rows, scores), (best, best_scores) in zip(found, expected, strict=True):
-            assert len(set(rows.tolist())) == len(rows) >= len(best)
-            ours = np.sort(scores)[::-1][: len(best)]
-            np.testing.assert_allclose(ours, best_scores, rtol=1e-4, atol=1e-3)
+    monkeypatch.setattr(kernels, "cores", lambda: cores)
+    parts = kernels.in_parallel(lambda first, last: range(first, last), count, least)
+    assert [number for part in parts for number in part] == list(range(count))
+    assert len(parts) <= cores
+    assert len(parts) == 1 or min(map(len, parts)) >= least
 
 
-def test_sums_of_single_rows(level: int) -> None:
+def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "cores", lambda: 3)
+
+    def fail(first: int, _last: int) -> None:
+        if first:
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        kernels.in_parallel(fail, 30, 1)
+
+
+# -- pixels and colour histograms ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000, 65_280])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pixels_are_counted(level: str, count: int, channels: int) -> None:
+    rng = np.random.default_rng(count)
+    pixels = edge(rng.integers(0, 256, (count, channels), dtype=np.uint8))
+    found = kernels.count_bins(pixels)
+    np.testing.assert_array_equal(found, reference.count_bins(pixels))
+    assert (found.dtype, found.sum()) == (np.uint32, count)
+    assert kernels.count_bins(np.full((count, channels), 255, np.uint8))[4095] == count
+    np.testing.assert_array_equal(
+        kernels.count_bins(pixels[::2]), reference.count_bins(pixels[::2])
+    )
+
+
+def part_of(rows: list[SparseHistogram]) -> HistogramPart:
+    part = histogram_table(rows).parts[0]
+    return HistogramPart(edge(part.bins), edge(part.counts), edge(part.ends))
+
+
+def entries(metric: str, query: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What the kernels take of a query, as ``ColourIndex`` makes it."""
+    if metric == "chi-square":
+        query = np.where(query > 0, 1 / np.where(query > 0, query, 1), 0)
+    return (np.sqrt(query) if metric == "bhattacharyya" else query).astype(np.float32)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(rows=st.lists(histograms(cells=40), min_size=1, max_size=9), data=st.data())
+def test_sums_of_histograms(
+    level: str, metric: str, rows: list[SparseHistogram], data: st.DataObject
+) -> None:
+    part = part_of([*rows, *EXTREMES, rows[0]])
+    chosen = np.array(data.draw(st.lists(st.integers(0, len(part) - 1), max_size=20)), np.int64)
+    query = data.draw(st.sampled_from([*rows, *EXTREMES])).dense()
+    arguments = (metric, part.bins, part.counts, part.ends, chosen, entries(metric, query))
+    found, expected = kernels.histogram_sums(*arguments), reference.histogram_sums(*arguments)
+    assert found.shape == (len(chosen), 3)
+    np.testing.assert_array_equal(found[:, 2], expected[:, 2])
+    # rows of all 4,096 bins are added up in float32
+    np.testing.assert_allclose(found, expected, rtol=2e-4 if level in ("plain", "avx2") else 1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_sums_of_histograms_are_those_of_the_dense_rows(level: str, metric: str) -> None:
+    rows = [histogram(picture(seed)) for seed in range(12)]
+    part, q = part_of(rows), rows[3].dense()
+    table = entries(metric, q)
+    found = kernels.histogram_sums(metric, *vars(part).values(), np.arange(12), table)
+    for row, (first, second, total) in zip(rows, found, strict=True):
+        assert total == row.counts.sum(dtype=int)
+        c = row.dense() * total
+        by_hand = {
+            "correlation": (q @ c, c @ c),
+            "chi-square": (c[q > 0].sum(), (c[q > 0] ** 2 / q[q > 0]).sum()),
+            "intersection": (np.minimum(q * total, c).sum(), 0),
+            "bhattacharyya": (np.sqrt(q * c).sum(), 0),
+        }
+        assert (first, second) == pytest.approx(by_hand[metric], rel=1e-4)
+
+
+def chi_square(
+    rows: list[SparseHistogram], query: np.ndarray[Any, Any], most: float, chosen: Any = None
+) -> tuple[Any, np.ndarray[Any, Any]]:
+    """What the kernel says of rows, and their true distances."""
+    part = part_of(rows)
+    totals = edge(np.array([row.counts.sum(dtype=int) for row in rows], np.float32))
+    chosen = np.arange(len(rows)) if chosen is None else np.asarray(chosen, np.int64)
+    inverse, passed = entries("chi-square", query), np.concatenate([[0], np.cumsum(query)])
+    filled = query > 0
+    parts = [(query - rows[row].dense())[filled] ** 2 / query[filled] for row in chosen]
+    found = kernels.chi_square(
+        part.bins, part.counts, part.ends, totals, chosen, inverse, passed, most
+    )
+    return found, np.array([part.sum() for part in parts])
+
+
+@given(
+    rows=st.lists(histograms(bins=300, cells=60), min_size=1, max_size=12),
+    share=st.floats(0, 1),
+    data=st.data(),
+)
+def test_chi_square_is_given_up_only_beyond_the_bound(
+    rows: list[SparseHistogram], share: float, data: st.DataObject
+) -> None:
+    rows = [*rows, *EXTREMES]
+    query = data.draw(st.sampled_from(rows)).dense() / 2 + rows[0].dense() / 2
+    _, exact = chi_square(rows, query, np.inf)
+    most = float(np.quantile(exact, share))
+    found, _ = chi_square(rows, query, most)
+    if BEST < 0:
+        assert found is None  # every row is then compared in full
+        return
+    slack = 2e-4 * (1 + exact)
+    assert (found <= exact + slack).all()
+    within = found <= most
+    np.testing.assert_array_less(np.abs(found - exact)[within], slack[within])
+    assert (found[exact <= most] <= most + slack[exact <= most]).all()
+
+
+@pytest.mark.skipif(BEST < 0, reason="the kernels are not compiled here")
+def test_chi_square_without_a_bound_is_the_distance() -> None:
+    rows = [histogram(picture(seed)) for seed in range(20)]
+    order = [19, 0, 5, 5]
+    for most in (np.inf, 1e9):
+        found, exact = chi_square(rows, rows[0].dense(), most, order)
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
+    found, exact = chi_square(rows, rows[0].dense(), 1e-3)
+    assert (found[1:] < exact[1:]).any()  # some are in fact given up
+    assert (found[1:] > 1e-3).all()
+    assert len(chi_square(rows, rows[0].dense(), 1.0, [])[0]) == 0
+
+
+@given(rows=st.lists(histograms(cells=40), min_size=1, max_size=9), data=st.data())
+def test_coarse_rows_are_what_the_bounds_take_them_for(
+    level: str, rows: list[SparseHistogram], data: st.DataObject
+) -> None:
+    rows = [*rows, *EXTREMES]
+    part = part_of(rows)
+    first = data.draw(st.integers(0, len(rows)))
+    last = data.draw(st.integers(first, len(rows)))
+    roots, parts, lengths, totals = kernels.coarse(part.bins, part.counts, part.ends, first, last)
+    assert roots.shape == parts.shape == (last - first, 64)
+    for n, row in enumerate(rows[first:last]):
+        cubes = row.dense().reshape(4, 4, 4, 4, 4, 4)
+        mass, squares = cubes.sum(axis=(1, 3, 5)).ravel(), (cubes**2).sum(axis=(1, 3, 5)).ravel()
+        assert np.abs(roots[n] / 255 - np.sqrt(mass)).max() <= ROUNDING * 1.001
+        assert np.abs(parts[n] / 255 - np.sqrt(squares / squares.sum())).max() <= ROUNDING * 1.001
+        assert lengths[n] == pytest.approx(np.sqrt(squares.sum()), rel=1e-6)
+        assert totals[n] == row.counts.sum(dtype=int)
+
+
+@pytest.mark.parametrize("count", [0, 1, 33])
+@pytest.mark.parametrize("filled", [None, 0, 255])
+def test_products_and_least_squares_of_64(level: str, count: int, filled: int | None) -> None:
+    rng = np.random.default_rng(count)
+    codes = rng.integers(0, 256, (count, 64), dtype=np.uint8)
+    codes = edge(codes if filled is None else np.full_like(codes, filled))
+    for query in (rng.integers(0, 2_048, 64), np.full(64, 2_047), np.full(64, -2_047)):
+        own = query.astype(np.int16)
+        expected = codes.astype(int) @ query
+        np.testing.assert_array_equal(kernels.products64(codes, edge(own)), expected)
+        np.testing.assert_array_equal(reference.products64(codes, own), expected)
+    for least in (rng.integers(0, 256, 64), np.full(64, 255), np.zeros(64)):
+        query8 = edge(least.astype(np.uint8))
+        squares = (np.minimum(codes.astype(int), least) ** 2).sum(axis=1)
+        np.testing.assert_array_equal(kernels.least_squares64(codes, query8), squares)
+        np.testing.assert_array_equal(reference.least_squares64(codes, query8), squares)
+
+
+# -- vectors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dim", [1, 7, 8, 15, 16, 31, 32, 33, 67, 200, 1280])
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_cosines(level: str, dim: int, count: int) -> None:
+    rng = np.random.default_rng(dim)
+    halves = rng.normal(size=(count, dim)).astype(np.float16)
+    halves[7:8] = 0
+    halves[8:9] *= np.float16(6e-8)  # zeros and the smallest numbers that halves can hold
+    halves[9:10] = 65_504 * np.sign(halves[9:10])
+    halves, query = edge(halves), unit(rng, dim)
+    rows = halves.astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    exact = rows @ query / np.where(lengths > 0, lengths, 1)
+    for chosen in (None, np.arange(count)[::-1], np.arange(count)[[-1, 0]] if count else None):
+        found = kernels.cosines(halves, edge(query), chosen)
+        expected = exact if chosen is None else exact[chosen]
+        np.testing.assert_allclose(found, expected, atol=2e-6 * dim**0.5)
+        np.testing.assert_allclose(
+            reference.cosines(halves, query, chosen), expected, atol=2e-6 * dim**0.5
+        )
+    assert (kernels.cosines(halves[7:8], query) == 0).all()
+    assert (kernels.cosines(halves, np.zeros(dim, np.float32)) == 0).all()
+
+
+def test_vectors_that_do_not_lie_one_after_another_are_read_all_the_same(level: str) -> None:
     rng = np.random.default_rng(0)
-    for bytes_ in (1, 4, 64, 128):
-        codes = rng.integers(0, 256, (30, bytes_), dtype=np.uint8)
-        query = rng.integers(-127, 128, 2 * bytes_).astype(np.int8)
-        rows = np.array([3, 0, 29], np.int32)
-        np.testing.assert_array_equal(
-            kernels.row_sums(codes, rows, query), reference.row_sums(codes, rows, query)
+    wide = rng.normal(size=(40, 130)).astype(np.float16)
+    query = unit(rng, 65)
+    for halves in (wide[:, ::2], np.asfortranarray(wide[:, :65]), wide[::-1, 65:]):
+        np.testing.assert_allclose(
+            kernels.cosines(halves, query), reference.cosines(halves, query, None), atol=2e-5
         )
 
 
-@pytest.mark.parametrize("metric", kernels.METRICS)
-def test_sums_of_histograms(level: int, metric: str) -> None:
-    rows = [histogram(picture(seed)) for seed in range(20)]
-    part = histogram_table(rows).parts[0]
-    table = np.where(rows[3].dense() > 0, 1 / np.maximum(rows[3].dense(), 1e-9), 0)
-    table = (table if metric == "chi-square" else rows[3].dense()).astype(np.float32)
-    chosen = np.array([0, 5, 19])
-    arguments = (metric, part.bins, part.counts, part.ends, chosen, table)
-    np.testing.assert_allclose(
-        kernels.histogram_sums(*arguments), reference.histogram_sums(*arguments), rtol=1e-5
-    )
+def coded(groups: int, seed: int = 0) -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 256, (groups, 16, 64), dtype=np.uint8)
+    scale, offset = (rng.random(16 * groups).astype(np.float32) for _ in range(2))
+    return edge(codes), edge(scale), edge(offset)
 
 
-def test_coarse_rows() -> None:
-    part = histogram_table([histogram(picture(seed)) for seed in range(20)]).parts[0]
-    ours = kernels.coarse(part.bins, part.counts, part.ends, 3, 20)
-    theirs = reference.coarse(part.bins, part.counts, part.ends, 3, 20)
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(one.astype(float), other.astype(float), rtol=1e-6, atol=1)
+def asked(count: int, seed: int = 0) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    queries = rng.integers(-127, 128, (count, 128)).astype(np.int8)
+    return edge(queries), edge(rng.random(count).astype(np.float32))
 
 
-def test_products_and_least_squares_of_64(level: int) -> None:
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 256, (33, 64), dtype=np.uint8)
-    query = rng.integers(0, 2_048, 64).astype(np.int16)
-    np.testing.assert_array_equal(
-        kernels.products64(codes, query), reference.products64(codes, query)
-    )
-    least = rng.integers(0, 256, 64, dtype=np.uint8)
-    np.testing.assert_array_equal(
-        kernels.least_squares64(codes, least), reference.least_squares64(codes, least)
-    )
+def scan_is_right(
+    codes: Any, scale: Any, offset: Any, allowed: Any, queries: Any, sizes: Any, keep: int
+) -> None:
+    """The rows found are allowed, have the estimates they should have, and are the best."""
+    found = kernels.scan(codes, scale, offset, allowed, queries, sizes, keep)
+    permitted = np.flatnonzero(np.unpackbits(allowed.view(np.uint8), bitorder="little"))
+    assert len(found) == len(queries)
+    for (rows, scores), query, size in zip(found, queries, sizes, strict=True):
+        every = reference.estimates(codes, scale, offset, query, float(size))
+        slack = 1e-6 * max(1.0, float(np.abs(every).max(initial=0)))
+        best = np.sort(every[permitted])[::-1][:keep]
+        assert len(set(rows.tolist())) == len(rows) >= len(best) == min(keep, len(permitted))
+        assert np.isin(rows, permitted).all()
+        np.testing.assert_allclose(scores, every[rows], atol=slack)
+        np.testing.assert_allclose(np.sort(scores)[::-1][: len(best)], best, atol=slack)
 
 
-def test_chi_square_is_given_up_only_beyond_the_bound() -> None:
-    rows = [histogram(picture(seed)) for seed in range(30)]
-    part, query = histogram_table(rows).parts[0], rows[0].dense()
-    filled = query > np.finfo(float).eps
-    inverse = np.where(filled, 1 / np.where(filled, query, 1), 0).astype(np.float32)
-    passed = np.concatenate([[0], np.cumsum(query)]).astype(np.float32)
-    totals = np.array([row.counts.sum() for row in rows], np.float32)
-    exact = np.array([((query - r.dense())[filled] ** 2 / query[filled]).sum() for r in rows])
-    most = float(np.median(exact))
-    found = kernels.chi_square(
-        part.bins, part.counts, part.ends, totals, np.arange(30), inverse, passed, most
-    )
-    assert len(passed) == BINS + 1
-    if found is None:
-        pytest.skip("nothing is compiled here, so every row is compared in full")
-    near = exact <= most
-    np.testing.assert_allclose(found[near], exact[near], rtol=1e-4, atol=1e-4)
-    assert (found[~near] > most * 0.9999).all()
-    assert (found[~near] <= exact[~near] * 1.0001).all()
+@pytest.mark.parametrize("queries", [1, 3, 4, 5, 31, 32, 33, 70])
+@pytest.mark.parametrize(("groups", "keep"), [(1, 1), (5, 10), (40, 100), (3, 500), (60, 300)])
+def test_the_scan_finds_the_best_estimates(
+    level: str, queries: int, groups: int, keep: int
+) -> None:
+    rng = np.random.default_rng(groups)
+    one_each = np.uint16(1) << rng.integers(0, 16, groups).astype(np.uint16)
+    some = np.where(rng.random(groups) < 0.5, 0, rng.integers(0, 65_536, groups))
+    for allowed in (np.full(groups, 65_535), np.zeros(groups), some, one_each):
+        mask = edge(allowed.astype(np.uint16))
+        scan_is_right(*coded(groups), mask, *asked(queries), keep)
+
+
+def test_a_scan_of_nothing_finds_nothing(level: str) -> None:
+    ((rows, scores),) = kernels.scan(*coded(0), np.empty(0, np.uint16), *asked(1), 5)
+    assert len(rows) == len(scores) == 0
+    assert kernels.scan(*coded(2), np.full(2, 65_535, np.uint16), *asked(0), 5) == []
+
+
+@pytest.mark.parametrize("order", ["equal", "few", "rising", "falling"])
+@pytest.mark.parametrize("keep", [1, 7, 256, 300, 900])
+def test_the_best_are_chosen_from_many_equal_or_ordered_estimates(
+    level: str, order: str, keep: int
+) -> None:
+    count = 16 * 100
+    offset = {
+        "equal": np.zeros(count),
+        "few": np.arange(count) * 7 % 3,
+        "rising": np.arange(count),
+        "falling": -np.arange(count),
+    }[order].astype(np.float32)
+    codes, _, _ = coded(100)
+    mask, nothing = np.full(100, 65_535, np.uint16), np.zeros(count, np.float32)
+    scan_is_right(codes, nothing, offset, mask, *asked(5), keep)
+
+
+@pytest.mark.parametrize("code", [0, 255])
+@pytest.mark.parametrize("number", [-127, 127])
+def test_the_largest_sums_do_not_overflow(level: str, code: int, number: int) -> None:
+    codes, ones = np.full((2, 16, 64), code, np.uint8), np.ones(32, np.float32)
+    queries = np.full((5, 128), number, np.int8)
+    mask, size = np.full(2, 65_535, np.uint16), np.ones(5, np.float32)
+    for rows, scores in kernels.scan(codes, ones, ones, mask, queries, size, 40):
+        assert sorted(rows.tolist()) == list(range(32))
+        assert set(scores.tolist()) == {1.0 + 128 * number * ((code & 15) - 7.5)}
+
+
+def test_estimates_are_the_products_with_the_rows_that_the_codes_stand_for() -> None:
+    codes, scale, offset = coded(3)
+    queries, sizes = asked(1)
+    expected = np.zeros(48)
+    for row in range(48):
+        for dim in range(128):
+            byte = codes[row // 16, dim // 8, 4 * (row % 16) + dim % 4]
+            number = int(byte >> 4 if dim % 8 >= 4 else byte & 15) - 7.5
+            expected[row] += number * float(queries[0, dim])
+    expected = offset + scale * sizes[0] * expected
+    found = reference.estimates(codes, scale, offset, queries[0], float(sizes[0]))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-2)
+
+
+def test_several_threads_find_the_best_of_all(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "cores", lambda: 3)
+    parts = []
+    in_parallel = kernels.in_parallel
+
+    def counted(function: Any, count: int, least: int) -> list[Any]:
+        parts.append(min(3, count // least))
+        return in_parallel(function, count, least)
+
+    monkeypatch.setattr(kernels, "in_parallel", counted)
+    allowed = np.random.default_rng(1).integers(0, 65_536, 6_201).astype(np.uint16)
+    scan_is_right(*coded(6_201), allowed, *asked(2), 1_000)
+    assert parts == ([] if level == "numpy" else [3])
+
+
+@pytest.mark.parametrize("bytes_", [0, 1, 4, 63, 64, 65, 128])
+@pytest.mark.parametrize("rows", [[], [3, 0, 29, 29, *range(30)]])
+def test_sums_of_single_rows(level: str, bytes_: int, rows: list[int]) -> None:
+    rng = np.random.default_rng(bytes_)
+    for codes in (rng.integers(0, 256, (30, bytes_)), np.full((30, bytes_), 255)):
+        for query in (rng.integers(-127, 128, 2 * bytes_), np.full(2 * bytes_, -127)):
+            own = codes[rows] if rows else codes[:0]
+            expected = np.concatenate([own & 15, own >> 4], axis=1) @ query
+            found = kernels.row_sums(
+                edge(codes.astype(np.uint8)),
+                edge(np.array(rows, np.int32)),
+                edge(query.astype(np.int8)),
+            )
+            np.testing.assert_array_equal(found, expected)

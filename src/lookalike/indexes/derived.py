@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lookalike.types import IdArray
 
 DAMAGED = (
-    OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
+    OSError, ValueError, LookupError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
     tokenize.TokenError, SyntaxError,  # a header that is no longer Python's notation
     RuntimeError,  # a ZIP entry that says it is encrypted, or packed in an unknown way
 )  # fmt: skip
