@@ -15,7 +15,9 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("src/lookalike/kernels")
-FLAGS = ("-O3", "-fPIC", "-shared", "-fvisibility=hidden")
+FLAGS = ("-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno")
+FREESTANDING = ("-ffreestanding", "-nostdlib", "-D_MM_MALLOC_H_INCLUDED", "-lgcc")
+"""For a compiler without the C library's headers, as Debian's alone is; the kernels need none."""
 
 
 class KernelsHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -37,12 +39,13 @@ class KernelsHook(BuildHookInterface):  # type: ignore[type-arg]
             target.unlink(missing_ok=True)
             return False
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
-        command = [*compiler.split(), *FLAGS, "-o", str(temporary), str(source), "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode:
-            self.app.display_warning(f"the kernels do not compile here:\n{done.stderr}")
-            temporary.unlink(missing_ok=True)
-            target.unlink(missing_ok=True)
-            return False
-        temporary.replace(target)  # another process may have the old one mapped
-        return True
+        for more in (), FREESTANDING:
+            command = [*compiler.split(), *FLAGS, "-o", str(temporary), str(source), *more]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+            if done.returncode == 0:
+                temporary.replace(target)  # another process may have the old one mapped
+                return True
+        self.app.display_warning(f"the kernels do not compile here:\n{done.stderr}")
+        temporary.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+        return False

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import importlib.util
 import json
 import mmap
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +92,23 @@ def test_kernels_are_compiled_and_used_where_there_is_a_compiler(
     native, level = kernels._load()
     assert native is not None
     assert level == native.lookalike_level() >= 0
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
+def test_the_kernels_need_no_header_and_no_function_of_the_c_library(tmp_path: Path) -> None:
+    """Debian's compiler comes without them; so a clone must do there with what it has."""
+    place = Path(kernels.__file__).parents[3] / "hatch_build.py"
+    spec = importlib.util.spec_from_file_location("hatch_build", place)
+    assert spec is not None
+    assert spec.loader is not None
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    source, target = Path(kernels.__file__).with_name("kernels.c"), tmp_path / "kernels.so"
+    flags = [*build.FLAGS, "-o", str(target), str(source), *build.FREESTANDING]
+    subprocess.run([str(COMPILER), *flags], check=True)
+    assert ctypes.CDLL(str(target)).lookalike_abi() == kernels.ABI
+    headers = re.findall("#include <(.*)>", source.read_text())
+    assert set(headers) == {"stddef.h", "stdint.h", "immintrin.h"}  # the compiler's own
 
 
 def test_the_level_is_the_one_asked_for_but_none_that_the_processor_lacks(
