@@ -20,6 +20,11 @@ def default_library() -> Path:
     return Path(base) / "lookalike"
 
 
+def library_folder(folder: str | os.PathLike[str] | None) -> Path:
+    """The absolute place of a library; the user's default one if None."""
+    return Path(os.path.abspath(os.path.expanduser(folder or default_library())))
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a single file may cost. A decoded pixel takes 4 to 12 bytes, in every thread."""

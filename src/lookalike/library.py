@@ -17,8 +17,8 @@ import numpy as np
 from lookalike import config
 from lookalike.conditions import Condition, parse_condition
 from lookalike.errors import InputError, LibraryMissingError
-from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from lookalike.pipeline import IndexReport, Progress, Silence, Stopwatch, index
+from lookalike.features.encoders import Encoder
+from lookalike.pipeline import IndexReport, Progress, Silence, Stopwatch, encoder_of, index
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.inputs import InputReader
@@ -81,8 +81,7 @@ class Library:
         With ``create`` it need not exist yet; ``add`` makes it. ``encoder`` replaces the default
         one. Raises LibraryMissingError, LibraryCorruptError, LibraryNewerError.
         """
-        place = Path(os.path.abspath(os.path.expanduser(folder or config.default_library())))
-        library = cls(place, encoder)
+        library = cls(config.library_folder(folder), encoder)
         if not create:
             library._reader()
         return library
@@ -133,7 +132,7 @@ class Library:
         with readable_errors(self.folder):
             store = SqliteStore(self.folder, write=True)
             try:
-                encoder = self._encoder or _load(store, options.threads)
+                encoder = self._encoder or encoder_of(store, options.threads)
                 report = index(store, encoder, expanded, options, progress)
                 return self._refreshed(store, report, progress)
             finally:
@@ -315,14 +314,8 @@ class Library:
 
     def _encoder_of(self, store: SqliteStore) -> Encoder:
         if self._encoder is None:
-            self._encoder = _load(store)
+            self._encoder = encoder_of(store)
         return self._encoder
-
-
-def _load(store: SqliteStore, parallel: int = 1) -> Encoder:
-    """The encoder of the library's space, ready for so many calls at a time."""
-    spaces = store.spaces()
-    return load_encoder(spaces[0].encoder if spaces else DEFAULT_ENCODER, parallel)
 
 
 def _as_term(source: Source) -> Term:
@@ -353,7 +346,7 @@ def _request(
 ) -> Request:
     if k < 1:
         raise InputError(f"k {k}: at least 1 hit must be asked for")
-    condition = parse_condition(where) if isinstance(where, str) else where
+    condition = None if where is None else parse_condition(str(where))  # checks trees, too
     return Request(k, method, combine, include_self, condition, exact)
 
 

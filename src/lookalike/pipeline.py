@@ -19,7 +19,7 @@ from PIL import Image
 from lookalike.config import IndexOptions, Limits
 from lookalike.decode import UNBOUNDED, Decoded, MemoryBudget, decode, read
 from lookalike.errors import ImageError, InputError, NothingDoneError
-from lookalike.features.encoders import Encoder
+from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
 from lookalike.features.encoders.base import PixelArray
 from lookalike.features.histogram import histogram
 from lookalike.features.metadata import facts
@@ -111,7 +111,7 @@ def index(
     # 1. What lies there?
     watch.stage("scan")
     found = scan(roots, hidden=options.hidden, is_library=is_library)
-    images = run.note(_first_images(found, options.limit))
+    images = run.note(first_images(found, options.limit))
     for root in folders if options.limit is None and not options.allow_empty else ():
         known = run.known_under(root)
         if known and not run.seen_under(root):
@@ -175,7 +175,14 @@ class Stopwatch:
         self._since = now
 
 
-def _first_images(found: Iterable[T], limit: int | None) -> Iterator[T]:
+def encoder_of(store: Store | None, parallel: int = 1) -> Encoder:
+    """The encoder of a library's space, or the default one, ready for so many calls at a time."""
+    spaces = store.spaces() if store else []
+    return load_encoder(spaces[0].encoder if spaces else DEFAULT_ENCODER, parallel)
+
+
+def first_images(found: Iterable[T], limit: int | None) -> Iterator[T]:
+    """What a scan found, up to so many images; all of it if None."""
     images = 0
     for item in found:
         if limit is not None and images >= limit and isinstance(item, FileEntry):

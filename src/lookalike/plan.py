@@ -12,7 +12,7 @@ import random
 import shutil
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -21,14 +21,14 @@ from uuid import UUID
 
 import numpy as np
 
-from lookalike import config
-from lookalike.config import IndexOptions
-from lookalike.decode import WORKING_SIDE
+from lookalike.config import IndexOptions, library_folder
+from lookalike.decode import BYTES_A_PIXEL, WORKING_SIDE
 from lookalike.errors import InputError, NothingDoneError
-from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from lookalike.pipeline import batched, outcomes
+from lookalike.features.encoders import Encoder
+from lookalike.pipeline import batched, encoder_of, first_images, outcomes, resident_bytes
 from lookalike.scan import Found, absolute_roots, scan
 from lookalike.stores import SqliteStore, Store
+from lookalike.stores.run import FINAL_REASONS
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import FileEntry, ImageFacts, LedgerRow, Outcome, Reason, State
 
@@ -52,18 +52,12 @@ _THUMBNAIL_PAGES = 1.07
 _COMMIT_SECONDS = 0.0004
 """Entering one file in the catalogue, which the sample does not do."""
 
-_PIXEL_BYTES = 12
-"""A decoded pixel takes 4 to 12 bytes, copies included."""
-
 _RUN_BYTES = 40_000_000
 """Memory for a batch to be committed and the catalogue's cache, which the sample does without."""
 
 _LEAST_MARGIN = 0.1
 _BLIND_MARGIN = 0.5
 """Margins of the time, as shares of it: the least, and the one of a sample without any spread."""
-
-_LASTING = (Reason.ZERO_BYTES, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT)
-"""Why a file is not read again before it changes; a test compares with ``stores.run``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +126,13 @@ def plan_paths(
 
     ``encoder`` replaces the library's. Raises what ``plan`` raises, and LibraryErrors.
     """
-    place = Path(os.path.abspath(os.path.expanduser(library or config.default_library())))
+    place = library_folder(library)
     expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
     absolute_roots(expanded)  # before an encoder is loaded for paths that do not exist
     with readable_errors(place):
         store = SqliteStore(place) if is_library(place) else None
         try:
-            spaces = store.spaces() if store else []
-            encoder = encoder or load_encoder(spaces[0].encoder if spaces else DEFAULT_ENCODER)
+            encoder = encoder or encoder_of(store, options.threads)
             return plan(expanded, encoder, options, place, store, sample)
         finally:
             if store:
@@ -169,7 +162,7 @@ def plan(
     # 1. What lies there, and 2. what of it is new or changed?
     survey = Survey(KnownFiles(store, retry=options.retry), sample + WARM_UP)
     found = scan(roots, hidden=options.hidden, is_library=is_library)
-    survey.note(_first_images(found, options.limit))
+    survey.note(first_images(found, options.limit))
     _require_images(survey, roots)
     # 3. How long do a few of them take, and what do they give?
     drawn = survey.drawn()
@@ -209,7 +202,7 @@ def _key(item: Found | LedgerRow) -> int:
 
 def _is_settled(row: LedgerRow, retry: bool) -> bool:
     if row.state == State.UNREADABLE and row.bytes is not None:  # it was opened, not passed over
-        return row.reason in _LASTING and not retry
+        return row.reason in FINAL_REASONS and not retry
     return row.state != State.GONE
 
 
@@ -264,15 +257,6 @@ class Survey:
     def drawn(self) -> list[FileEntry]:
         """The drawn images in random order, so that the first of them are a sample too."""
         return random.Random(0).sample(self._drawn, len(self._drawn))  # noqa: S311
-
-
-def _first_images(found: Iterable[Found], limit: int | None) -> Iterator[Found]:
-    images = 0
-    for item in found:
-        images += isinstance(item, FileEntry)
-        if limit is not None and images > limit:
-            return
-        yield item
 
 
 def _require_images(survey: Survey, roots: Sequence[str]) -> None:
@@ -360,7 +344,7 @@ def _decoding_bytes(file_bytes: int, facts: ImageFacts) -> int:
     side = min(facts.width, facts.height)
     scales = (8, 4, 2) if facts.format == "JPEG" else ()
     scale = next((scale for scale in scales if side // scale >= WORKING_SIDE), 1)
-    return file_bytes + _PIXEL_BYTES * facts.width * facts.height // scale**2
+    return file_bytes + BYTES_A_PIXEL * facts.width * facts.height // scale**2
 
 
 # -- 4.: from the sample to all --------------------------------------------------------------------
@@ -426,20 +410,3 @@ def _memory(sample: Sample, options: IndexOptions) -> int:
     peak = resident + _RUN_BYTES + options.threads * sample.decoding_bytes
     limit = options.memory_limit
     return peak if limit is None else max(resident, min(peak, limit))
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds now; where that is not told, its peak, or 0."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):  # not on macOS and Windows
-        return _peak_bytes()
-
-
-def _peak_bytes() -> int:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

@@ -16,7 +16,7 @@ from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
 from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.encoders.onnx import OnnxEncoder
 from lookalike.features.encoders.openvino import OpenVinoEncoder
-from lookalike.features.encoders.preprocessing import central_box
+from lookalike.features.encoders.shipped import central_box
 from tests.conftest import BLACK, WHITE, ToyEncoder, picture, plain
 
 SPEC = CATALOGUE[DEFAULT_ENCODER]

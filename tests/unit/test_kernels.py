@@ -193,6 +193,20 @@ def test_work_is_split_without_gaps_and_comes_back_in_order(
     assert len(parts) == 1 or min(map(len, parts)) >= least
 
 
+def test_work_within_a_part_is_not_split_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads would wait for each other's, and none would be left to do the work."""
+    monkeypatch.setattr(kernels, "cores", lambda: 4)
+
+    def outer(first: int, last: int) -> list[tuple[int, int]]:
+        return kernels.in_parallel(lambda a, b: (first + a, first + b), last - first, 1)
+
+    for _ in range(20):
+        assert kernels.in_parallel(outer, 40, 1) == [
+            [(0, 10)], [(10, 20)], [(20, 30)], [(30, 40)],
+        ]  # fmt: skip
+    assert len(kernels.in_parallel(lambda a, b: (a, b), 40, 1)) == 4
+
+
 def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "cores", lambda: 3)
 

@@ -171,7 +171,7 @@ def test_plan_counts_as_new_what_the_indexer_reads(
 
 
 def test_reasons_that_last_are_those_of_the_store() -> None:
-    assert plan_module._LASTING == store_run._FINAL_REASONS
+    assert plan_module.FINAL_REASONS is store_run.FINAL_REASONS
 
 
 def test_known_files_of_another_size_or_time_are_not_held(filled: Library, photos: Path) -> None:
@@ -453,7 +453,7 @@ def test_command_prints_one_json_object(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan_module, "load_encoder", lambda _name: toy)
+    monkeypatch.setattr(plan_module, "encoder_of", lambda _store, _parallel: toy)
     (photos / "notes.txt").write_text("no picture")
     options = ("--library", place, "--sample", "5", "--workers", "1", "--json")
     assert run_command(photos, *options) == 0

@@ -25,15 +25,27 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Index folders of pictures. Run again, only what is new or changed is read;"
         " killed at any moment, the same command continues.",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
-    add_library_option(parser)
+    add_reading_options(parser)
     parser.add_argument("--limit", type=positive, metavar="N", help="stop after N pictures")
     parser.add_argument("--prune", action="store_true", help="forget files that are gone")
-    parser.add_argument("--hidden", action="store_true", help="take names starting with a dot too")
     parser.add_argument("--retry", action="store_true", help="read unreadable files again")
     parser.add_argument(
         "--allow-empty", action="store_true", help="believe a known folder that has become empty"
     )
+    parser.add_argument(
+        "--memory-limit",
+        type=memory,
+        metavar="SIZE",
+        help="keep below this, like 2GB: large pictures wait for each other",
+    )
+    parser.set_defaults(run=run)
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """What is to be read, and how; ``plan`` has the same."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
+    add_library_option(parser)
+    parser.add_argument("--hidden", action="store_true", help="take names starting with a dot too")
     parser.add_argument(
         "--workers",
         type=positive,
@@ -55,13 +67,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="MB",
         help="refuse larger files (default: %(default)g)",
     )
-    parser.add_argument(
-        "--memory-limit",
-        type=memory,
-        metavar="SIZE",
-        help="keep below this, like 2GB: large pictures wait for each other",
-    )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

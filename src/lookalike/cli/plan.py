@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from lookalike.cli.index import amount, positive
-from lookalike.cli.output import add_library_option, print_json
+from lookalike.cli.index import add_reading_options, positive
+from lookalike.cli.output import print_json
 from lookalike.config import IndexOptions, Limits
 from lookalike.plan import SAMPLE, Disk, Plan, plan_paths
 
@@ -18,36 +18,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Count the pictures, read a few of them, and say how long indexing all would"
         " take, how much disk and how much memory. Writes nothing.",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
-    add_library_option(parser)
+    add_reading_options(parser)
     parser.add_argument(
         "--sample",
         type=positive,
         default=SAMPLE,
         metavar="N",
         help="pictures to read (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=positive,
-        default=0,
-        metavar="N",
-        help="decoding threads (default: one per core)",
-    )
-    parser.add_argument("--hidden", action="store_true", help="take names starting with a dot too")
-    parser.add_argument(
-        "--max-megapixels",
-        type=amount,
-        default=Limits.megapixels,
-        metavar="MP",
-        help="refuse larger pictures (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--max-megabytes",
-        type=amount,
-        default=Limits.megabytes,
-        metavar="MB",
-        help="refuse larger files (default: %(default)g)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=run)

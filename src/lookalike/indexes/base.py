@@ -94,9 +94,8 @@ def rerank(
 
     Only rows that could be among the k best are scored exactly.
     """
-    rows = _within_reach(rough, 2.0 * margin, measure, k, allowed)
-    best = choose(exact(rows), measure, ids[rows], k)
-    return Neighbours(rows[best.rows], best.scores)
+    rows = np.arange(len(rough)) if allowed is None else np.flatnonzero(allowed)
+    return rerank_rows(rows, rough[rows], margin, exact, measure, ids, k)
 
 
 def _within_reach(

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from lookalike import kernels
 from lookalike.features.histogram import score
 from lookalike.indexes.base import Mask, Neighbours, ScanIndex, choose, rerank_rows
-from lookalike.indexes.derived import DAMAGED, DerivedFolder, digest
+from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, digest
 from lookalike.stores.base import HistogramPart, HistogramTable
 from lookalike.types import BINS, COLOUR_MEASURES, DoubleArray, FloatArray
 
@@ -163,7 +163,7 @@ class ColourIndex(ScanIndex):
             for at in range(first, last, _STEP):
                 own = slice(at, min(at + _STEP, last))
                 chosen = rows[own][bounds[own] <= limit.distance]
-                scores = self._rough(query, chosen, threads=False)
+                scores = self._rough(query, chosen)
                 limit.take(self.measure.distance(scores))
                 found.append((chosen, scores))
 
@@ -199,38 +199,24 @@ class ColourIndex(ScanIndex):
             scores = kernels.chi_square(
                 part.bins, part.counts, part.ends, own, inner, query.table, query.passed, most
             )
-            if scores is None:  # without threads: this is one of them
-                out[place] = self._rough(query, rows[place], threads=False)
-            else:
-                out[place] = scores
+            out[place] = self._rough(query, rows[place]) if scores is None else scores
         return out
 
     # -- rough scores ----------------------------------------------------------------------------
 
-    def _rough(
-        self, query: _Query, rows: NDArray[np.int64], *, threads: bool = True
-    ) -> DoubleArray:
+    def _rough(self, query: _Query, rows: NDArray[np.int64]) -> DoubleArray:
         """Scores of rows, ascending, in float32."""
         out = np.empty(len(rows))
-        for number, inner, place in self._by_part(rows):
-            part, target = self._table.parts[number], out[place]
 
-            def some(
-                first: int,
-                last: int,
-                part: HistogramPart = part,
-                inner: NDArray[np.int64] = inner,
-                target: DoubleArray = target,
-            ) -> None:
+        def some(first: int, last: int) -> None:
+            for number, inner, place in self._by_part(rows[first:last]):
+                part = self._table.parts[number]
                 sums = kernels.histogram_sums(
-                    query.metric, part.bins, part.counts, part.ends, inner[first:last], query.table
+                    query.metric, part.bins, part.counts, part.ends, inner, query.table
                 )
-                target[first:last] = query.scores(sums.astype(np.float64))
+                out[first:last][place] = query.scores(sums.astype(np.float64))
 
-            if threads:
-                kernels.in_parallel(some, len(inner), 4_096)
-            else:
-                some(0, len(inner))
+        kernels.in_parallel(some, len(rows), 4_096)
         return out
 
     def _by_part(self, rows: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64], slice]]:
@@ -389,17 +375,17 @@ class CoarseCache:
 
     def _known(self) -> tuple[CoarseTable | None, int]:
         """What is kept of the table's first rows, and how many these are."""
-        names = [path.name for path in self._derived.folder.glob(f"{_VERSION}-*.totals.npy")]
-        for name in sorted(names, key=lambda name: -int(name.split("-")[1])):
-            stem = name.removesuffix(".totals.npy")
-            rows, made_for = int(stem.split("-")[1]), stem.split("-")[2]
-            if not 0 < rows <= len(self._table.ids) or made_for != digest(self._table.ids[:rows]):
-                continue
+        ids = self._table.ids
+        made_for = self._made_for
+        for stem, rows in self._derived.sets(_VERSION, f"{_COLUMNS[-1]}.npy", len(ids), made_for):
             with contextlib.suppress(*DAMAGED):
                 table = CoarseTable(*(self._derived.array(f"{stem}.{n}.npy") for n in _COLUMNS))
                 _check(table, rows)
                 return table, rows
         return None, 0
+
+    def _made_for(self, rows: int) -> str:
+        return digest(self._table.ids[:rows])
 
     def _parts_from(self, row: int) -> Iterator[HistogramPart]:
         """The table's segments without their rows before ``row``."""
@@ -413,15 +399,9 @@ class CoarseCache:
                 yield HistogramPart(part.bins[cell:], part.counts[cell:], ends)
 
     def _keep(self, table: CoarseTable) -> bool:
-        stem = f"{_VERSION}-{len(self._table.ids)}-{digest(self._table.ids)}"
-        kept = all(  # in order: the totals come last and make the others count
-            self._derived.keep_array(f"{stem}.{name}.npy", getattr(table, name))
-            for name in _COLUMNS
-        )
-        for path in self._derived.folder.glob(f"{_VERSION}-*") if kept else ():
-            if not path.name.startswith(f"{stem}."):
-                path.unlink(missing_ok=True)
-        return kept
+        rows = len(self._table.ids)
+        files = {f"{name}.npy": array_writer(getattr(table, name)) for name in _COLUMNS}
+        return self._derived.keep_set(f"{_VERSION}-{rows}-{self._made_for(rows)}", files)
 
 
 _VERSION = "v1"

@@ -28,7 +28,7 @@ from lookalike.indexes.codes import (
     even_sample,
     fit_rotation,
 )
-from lookalike.indexes.derived import DAMAGED, DerivedFolder, digest
+from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, digest
 from lookalike.indexes.exact import ExactIndex, unit_vector
 from lookalike.kernels import GROUP
 from lookalike.stores.base import VectorTable
@@ -47,6 +47,7 @@ _SAMPLE = 16
 """Vectors by which a table of the same records in another space is told apart."""
 
 _VERSION = "v1"
+_ROTATION = "rotation.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +184,10 @@ class CodesCache:
 
     def load(self) -> Codes | None:
         """The codes of the table's first rows, or None if there are none that fit."""
-        names = self._derived.folder.glob(f"{_VERSION}-*.rotation.npz")
-        for path in sorted(names, key=lambda path: -int(path.name.split("-")[1])):
-            rows, _fitted, made_for = path.name.split(".")[0].split("-")[1:]
-            if not 0 < int(rows) <= len(self._table.ids):
-                continue
-            if made_for != self._made_for(int(rows)):
-                continue
+        found = self._derived.sets(_VERSION, _ROTATION, len(self._table.ids), self._made_for)
+        for stem, rows in found:
             with contextlib.suppress(*DAMAGED):
-                return self._read(path.name.removesuffix(".rotation.npz"), int(rows))
+                return self._read(stem, rows)
         return None
 
     def _made_for(self, rows: int) -> str:
@@ -200,7 +196,7 @@ class CodesCache:
         return digest(self._table.ids[:rows], sample)
 
     def _read(self, stem: str, rows: int) -> Codes:
-        with open(self._derived.folder / f"{stem}.rotation.npz", "rb") as file:
+        with open(self._derived.folder / f"{stem}.{_ROTATION}", "rb") as file:
             stored = np.load(file, allow_pickle=False)
             rotation = Rotation(stored["mean"], stored["first"], stored["second"])
         arrays = {name: self._derived.array(f"{stem}.{name}.npy") for name in _SHAPES}
@@ -226,25 +222,19 @@ class CodesCache:
         return self._keep(codes, f"{_VERSION}-{rows}-{fitted}-{self._made_for(rows)}")
 
     def _fitted_rows(self) -> int:
-        names = [path.name for path in self._derived.folder.glob(f"{_VERSION}-*.rotation.npz")]
+        names = [path.name for path in self._derived.folder.glob(f"{_VERSION}-*.{_ROTATION}")]
         return max((int(name.split("-")[2]) for name in names), default=0)
 
     def _keep(self, codes: Codes, stem: str) -> bool:
         """All files of the codes; the rotation comes last and makes them count."""
-        arrays = {f"{stem}.{name}.npy": getattr(codes, name) for name in _SHAPES}
-        if not all(self._derived.keep_array(name, array) for name, array in arrays.items()):
-            return False
 
-        def write(path: Path) -> None:
+        def write_rotation(path: Path) -> None:
             with open(path, "wb") as file:
                 own = codes.rotation
                 np.savez(file, mean=own.mean, first=own.first, second=own.second)
 
-        kept = self._derived.keep(f"{stem}.rotation.npz", write)
-        for path in self._derived.folder.glob(f"{_VERSION}-*") if kept else ():
-            if not path.name.startswith(f"{stem}."):
-                path.unlink(missing_ok=True)
-        return kept
+        files = {f"{name}.npy": array_writer(getattr(codes, name)) for name in _SHAPES}
+        return self._derived.keep_set(stem, {**files, _ROTATION: write_rotation})
 
 
 _SHAPES = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,58 @@ class DerivedFolder:
 
     def keep_array(self, name: str, array: NDArray[Any], older: str = "") -> bool:
         """``keep`` for one array."""
-
-        def write(path: Path) -> None:
-            with open(path, "wb") as file:
-                np.save(file, array, allow_pickle=False)
-
-        return self.keep(name, write, older)
+        return self.keep(name, array_writer(array), older)
 
     def array(self, name: str) -> NDArray[Any]:
         """An array, mapped from disk; raises one of DAMAGED."""
         mapped: NDArray[Any] = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
         return mapped
+
+    # A set of files has one stem, VERSION-ROWS-...-MADE_FOR, and stands for a table's first rows.
+
+    def keep_set(self, stem: str, files: Mapping[str, Callable[[Path], None]]) -> bool:
+        """``keep`` files STEM.NAME in their order, and then no other set of this version.
+
+        The last one makes the set count. Returns whether all are there.
+        """
+        if not all(self.keep(f"{stem}.{name}", write) for name, write in files.items()):
+            return False
+        version = stem.partition("-")[0]
+        with contextlib.suppress(OSError):
+            for path in self.folder.glob(f"{version}-*"):
+                if not path.name.startswith(f"{stem}."):
+                    path.unlink(missing_ok=True)
+        return True
+
+    def sets(
+        self, version: str, last: str, rows: int, made_for: Callable[[int], str]
+    ) -> Iterator[tuple[str, int]]:
+        """Stems of sets made for the first of ``rows`` rows, and for how many; the most first.
+
+        ``last`` is the name that makes a set count; ``made_for`` gives the end of the stem of one
+        for so many rows.
+        """
+        found = [
+            path.name.removesuffix(f".{last}") for path in self.folder.glob(f"{version}-*.{last}")
+        ]
+        for stem in sorted(found, key=_rows_of, reverse=True):
+            own = _rows_of(stem)
+            if 0 < own <= rows and stem.rpartition("-")[2] == made_for(own):
+                yield stem, own
+
+
+def _rows_of(stem: str) -> int:
+    return int(stem.split("-")[1])
+
+
+def array_writer(array: NDArray[Any]) -> Callable[[Path], None]:
+    """What writes an array to a path, for ``keep`` and ``keep_set``."""
+
+    def write(path: Path) -> None:
+        with open(path, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+    return write
 
 
 def digest(ids: IdArray, *further: NDArray[Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,22 +72,33 @@ def instructions() -> str:
 
 
 _pool: ThreadPoolExecutor | None = None
+_here = threading.local()
 
 
 def in_parallel(function: Callable[[int, int], T], count: int, least: int) -> list[T]:
     """``function(first, last)`` over equal parts of ``count``, a thread each; results in order.
 
-    Parts have at least ``least`` members, so that little work starts no thread.
+    Parts have at least ``least`` members, so that little work starts no thread. Within a part, the
+    work is not split again: threads that wait for each other's would wait forever.
     """
     global _pool
-    parts = max(1, min(cores(), count // max(1, least)))
-    bounds = [count * part // parts for part in range(parts + 1)]
+    within = getattr(_here, "within_a_part", False)
+    parts = 1 if within else max(1, min(cores(), count // max(1, least)))
     if parts == 1:
         return [function(0, count)]
+    bounds = [count * part // parts for part in range(parts + 1)]
+
+    def part(first: int, last: int) -> T:
+        _here.within_a_part = True
+        try:
+            return function(first, last)
+        finally:
+            _here.within_a_part = False
+
     if _pool is None:
         _pool = ThreadPoolExecutor(cores(), "kernel")
-    futures = [_pool.submit(function, *bounds[i : i + 2]) for i in range(1, parts)]
-    return [function(*bounds[:2]), *(future.result() for future in futures)]
+    futures = [_pool.submit(part, *bounds[i : i + 2]) for i in range(1, parts)]
+    return [part(*bounds[:2]), *(future.result() for future in futures)]
 
 
 def _pointer(array: NDArray[Any] | None) -> ctypes.c_void_p:

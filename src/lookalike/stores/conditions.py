@@ -21,7 +21,7 @@ from lookalike.conditions import (
     Value,
     uses_files,
 )
-from lookalike.stores.run import display_path
+from lookalike.stores.run import display_path, inside
 
 Bound = int | float | str | bytes
 
@@ -111,7 +111,7 @@ def _test(test: Test) -> Sql:
         case IsNull(column):
             return Sql(f"{_COLUMNS[column]} IS NULL")
         case Under(folder):
-            return Sql("(files.path > ? AND files.path < ?)", _inside(os.fsencode(folder)))
+            return Sql("(files.path > ? AND files.path < ?)", inside(os.fsencode(folder)))
 
 
 def _in(column: str, values: Sequence[Value]) -> Sql:
@@ -142,9 +142,3 @@ def _bound(column: str, value: Value) -> Bound:
 def _displayed(text: str) -> str:
     """Text as the catalogue has it, with undecodable bytes as backslash escapes."""
     return display_path(os.fsencode(text))
-
-
-def _inside(folder: bytes) -> tuple[bytes, bytes]:
-    """Bounds, both excluded, between which the paths of all files in a folder lie."""
-    inside = folder.rstrip(b"/")
-    return inside + b"/", inside + b"0"  # the character after the slash

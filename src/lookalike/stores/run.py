@@ -31,12 +31,12 @@ from lookalike.types import (
     State,
 )
 
-_FINAL_REASONS = (Reason.ZERO_BYTES, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT)
+FINAL_REASONS = (Reason.ZERO_BYTES, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT)
 """Reasons that only a changed file can cure; other unreadable files are read again each time."""
 
 _PAGE = 2_000
 _LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
-_FINAL = ", ".join(f"'{reason}'" for reason in _FINAL_REASONS)
+_FINAL = ", ".join(f"'{reason}'" for reason in FINAL_REASONS)
 
 _SEEN = """
 CREATE TEMP TABLE seen (
@@ -109,7 +109,7 @@ class SqliteRun:
         self._series = series
         self._space = space
         self._space_key = space_key
-        self._roots = [_inside(os.fsencode(root)) for root in roots]
+        self._roots = [inside(os.fsencode(root)) for root in roots]
         for table in ("seen", "settled", "closed"):
             self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
         self._db.execute(_SEEN)
@@ -381,7 +381,7 @@ class SqliteRun:
             "SELECT path FROM seen WHERE state = 'unreadable' AND reason IN (?, ?)",
             (Reason.NO_PERMISSION, Reason.READ_ERROR),
         ).fetchall()
-        self._db.executemany("INSERT INTO closed VALUES (?, ?)", (_inside(row[0]) for row in rows))
+        self._db.executemany("INSERT INTO closed VALUES (?, ?)", (inside(row[0]) for row in rows))
 
     def counts(self) -> dict[tuple[State, Reason], int]:
         """Files by state and reason, of those this run saw or missed."""
@@ -404,10 +404,10 @@ def _seen_row(item: FileEntry | PassedOver) -> tuple[Any, ...]:
 def _under(root: str, column: str) -> tuple[str, tuple[bytes, ...]]:
     """A condition for paths at or under ``root``, and its values."""
     path = os.fsencode(root)
-    return f"({column} = ? OR {column} > ? AND {column} < ?)", (path, *_inside(path))
+    return f"({column} = ? OR {column} > ? AND {column} < ?)", (path, *inside(path))
 
 
-def _inside(path: bytes) -> tuple[bytes, bytes]:
+def inside(path: bytes) -> tuple[bytes, bytes]:
     """Bounds, both excluded, between which all paths inside a folder lie."""
     separator = os.fsencode(os.sep)
     prefix = path.rstrip(separator) + separator

@@ -64,11 +64,6 @@ class Encoder(Protocol):
     def encode(self, pixels: PixelArray) -> Encoded: ...
 
 
-def runtime_of(encoder: Encoder) -> str:
-    """What an encoder says that it runs on; its name if it says nothing."""
-    return str(getattr(encoder, "runtime", encoder.spec.name))
-
-
 def unit(vectors: FloatArray) -> FloatArray:
     """Rows scaled to length 1, float32 (n, dim); a row of zeros stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

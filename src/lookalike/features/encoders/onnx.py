@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from PIL import Image
 
 from lookalike import kernels
 from lookalike.features.encoders.base import Encoded, EncoderSpec, PixelArray, unit
-from lookalike.features.encoders.preprocessing import central_square
-from lookalike.features.encoders.weights import shipped_weights
+from lookalike.features.encoders.shipped import ShippedEncoder
 
 # The runtime's official builds report usage to their maker, keep a device id in the home folder and
 # a session file in the temporary one, unless this is set before the first import.
@@ -23,7 +21,7 @@ onnxruntime.disable_telemetry_events()  # in case the host had imported it befor
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-class OnnxEncoder:
+class OnnxEncoder(ShippedEncoder):
     """An Encoder whose graph takes uint8 (n, side, side, 3) and gives embedding and logits.
 
     Runs on a GPU if the runtime was built for one and finds one (``onnxruntime-gpu``), else on the
@@ -31,28 +29,19 @@ class OnnxEncoder:
     """
 
     def __init__(self, spec: EncoderSpec, parallel: int = 1) -> None:
-        self._spec = spec
+        super().__init__(spec)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = max(1, kernels.cores() // parallel)
         options.log_severity_level = 4  # a GPU that cannot be used is told by ``runtime``
-        weights = shipped_weights(spec)
         providers = [_CUDA, _CPU] if _CUDA in onnxruntime.get_available_providers() else [_CPU]
         try:
-            self._session = onnxruntime.InferenceSession(weights, options, providers=providers)
+            self._session = onnxruntime.InferenceSession(self.weights, options, providers=providers)
         except Exception:  # the runtime's errors have no common base; the processor always works
             if providers == [_CPU]:
                 raise
-            self._session = onnxruntime.InferenceSession(weights, options, providers=[_CPU])
+            self._session = onnxruntime.InferenceSession(self.weights, options, providers=[_CPU])
         self.on_gpu = _CUDA in self._session.get_providers()
         self.runtime = _described(built_for_gpu=len(providers) == 2, on_gpu=self.on_gpu)
-
-    @property
-    def spec(self) -> EncoderSpec:
-        return self._spec
-
-    def prepare(self, image: Image.Image) -> PixelArray:
-        """See ``preprocessing.central_square``."""
-        return central_square(image, self._spec.side)
 
     def encode(self, pixels: PixelArray) -> Encoded:
         # On the processor one picture at a time is fastest: its layers' outputs stay in the cache.

@@ -6,17 +6,16 @@ Measured in ``docs/adr/0004-inference.md``.
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from lookalike import kernels
 from lookalike.features.encoders.base import Encoded, EncoderSpec, PixelArray, unit
-from lookalike.features.encoders.preprocessing import central_square
-from lookalike.features.encoders.weights import shipped_weights
+from lookalike.features.encoders.shipped import ShippedEncoder
 
 # OpenVINO reports its use to its maker on import; without this module it uses its own silent stub.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
@@ -25,15 +24,12 @@ BATCH = 4
 """Pictures that are computed together; fewer are filled up, which costs as much."""
 
 
-class OpenVinoEncoder:
+class OpenVinoEncoder(ShippedEncoder):
     """An Encoder as ``OnnxEncoder`` is one; ``parallel`` calls share the processor's cores."""
 
     def __init__(self, spec: EncoderSpec, parallel: int = 1) -> None:
-        import openvino
-
-        self._spec = spec
-        self._core = openvino.Core()
-        self._weights = shipped_weights(spec)
+        super().__init__(spec)
+        self._core = _core()
         self._options = {
             "NUM_STREAMS": str(parallel),
             "INFERENCE_NUM_THREADS": str(max(parallel, kernels.cores())),
@@ -41,18 +37,10 @@ class OpenVinoEncoder:
         self._compiled: dict[int, Any] = {}
         self._compiling = threading.Lock()
         self._requests = threading.local()
-        precision = "bfloat16" if computes_in_bfloat16(self._core) else "float32"
+        precision = "bfloat16" if computes_in_bfloat16() else "float32"
         self.runtime = f"OpenVINO on the processor, {precision}"
         # OpenVINO 2026.4 hangs for good if its first two calls come from two threads at once.
         self.encode(np.zeros((BATCH if parallel > 1 else 1, spec.side, spec.side, 3), np.uint8))
-
-    @property
-    def spec(self) -> EncoderSpec:
-        return self._spec
-
-    def prepare(self, image: Image.Image) -> PixelArray:
-        """See ``preprocessing.central_square``."""
-        return central_square(image, self._spec.side)
 
     def encode(self, pixels: PixelArray) -> Encoded:
         size = 1 if len(pixels) == 1 else BATCH
@@ -75,22 +63,29 @@ class OpenVinoEncoder:
             with self._compiling:
                 if size not in self._compiled:
                     side = self._spec.side
-                    model = self._core.read_model(self._weights)
+                    model = self._core.read_model(self.weights)
                     model.reshape([size, side, side, 3])
                     self._compiled[size] = self._core.compile_model(model, "CPU", self._options)
             requests[name] = self._compiled[size].create_infer_request()
         return requests[name]
 
 
-def computes_in_bfloat16(core: Any) -> bool:
+@functools.cache
+def _core() -> Any:
+    """OpenVINO itself: there need be no more than one in a process."""
+    import openvino
+
+    return openvino.Core()
+
+
+def computes_in_bfloat16() -> bool:
     """Whether the processor has instructions for bfloat16."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def pays() -> bool:
     """Whether OpenVINO is installed and faster than ONNX Runtime on this processor."""
     try:
-        import openvino
+        return computes_in_bfloat16()
     except ImportError:
         return False
-    return computes_in_bfloat16(openvino.Core())
