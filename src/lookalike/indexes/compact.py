@@ -1,9 +1,9 @@
 """The compact index: scan 4-bit codes, sift by more of them, re-rank the rest exactly.
 
 Three stages, each with fewer rows and more of their numbers: 64 bytes of every row, 64 more of a
-thousand, the whole vector of a few hundred. A filter that leaves fewer rows than a stage would pass
-on skips that stage, so few allowed rows are compared exactly, and k rows come back if k exist. Rows
-that were added since the codes were made are compared exactly.
+few thousand, the whole vector of several hundred. A filter that leaves fewer rows than a stage
+would pass on skips that stage, so few allowed rows are compared exactly, and k rows come back if k
+exist. Rows that were added since the codes were made are compared exactly.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Effort:
 
     @classmethod
     def of(cls, k: int) -> Effort:
-        """Enough for a recall of 0.998 at k = 10; see docs/performance.md."""
-        return cls(max(1_000, 50 * k), max(200, 10 * k))
+        """Enough for a recall of 0.998 at k = 10 of 444,668 (docs/adr/0005-compact-index.md)."""
+        return cls(max(4_000, 100 * k), max(800, 20 * k))
 
 
 class CompactIndex:
