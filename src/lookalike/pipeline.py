@@ -20,7 +20,6 @@ from lookalike.config import IndexOptions, Limits
 from lookalike.decode import UNBOUNDED, Decoded, MemoryBudget, decode, read
 from lookalike.errors import ImageError, InputError, NothingDoneError
 from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from lookalike.features.encoders.base import PixelArray
 from lookalike.features.histogram import histogram
 from lookalike.features.metadata import facts
 from lookalike.features.phash import phash
@@ -36,6 +35,7 @@ from lookalike.types import (
     FloatArray,
     ImageFacts,
     Outcome,
+    PixelArray,
     Reason,
     SparseHistogram,
     State,

@@ -18,6 +18,7 @@ BINS = 4096
 LOGITS_KEPT = 10
 """Class logits stored per record and space, the highest first."""
 
+PixelArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
 IdArray = NDArray[np.void]

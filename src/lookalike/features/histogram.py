@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from lookalike import kernels
-from lookalike.types import DoubleArray, SparseHistogram
+from lookalike.features.resample import resample
+from lookalike.types import DoubleArray, PixelArray, SparseHistogram
 
 RASTER = (256, 255)
 """Greatest width and height of the colour raster, in pixels."""
@@ -19,17 +20,17 @@ RASTER = (256, 255)
 
 def histogram(image: Image.Image) -> SparseHistogram:
     """The colour histogram of an RGB picture, bins of 16 levels in the order R, G, B."""
-    counts = kernels.count_bins(np.asarray(_raster(image)).reshape(-1, 3))
+    counts = kernels.count_bins(_raster(image).reshape(-1, 3))
     bins = np.flatnonzero(counts)
     return SparseHistogram(bins.astype(np.uint16), counts[bins].astype(np.uint16))
 
 
-def _raster(image: Image.Image) -> Image.Image:
+def _raster(image: Image.Image) -> PixelArray:
     scale = min(1.0, RASTER[0] / image.width, RASTER[1] / image.height)
     if scale == 1.0:
-        return image
+        return np.asarray(image)
     size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-    return image.resize(size, Image.Resampling.BOX)
+    return resample(image, size, cubic=False)
 
 
 def score(query: DoubleArray, other: DoubleArray, metric: str) -> float:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from lookalike.features.resample import resample
 from lookalike.types import DoubleArray
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+"""How bright red, green and blue are (ITU-R BT.601)."""
 
 _SIDE = 32
 _KEPT = 8
@@ -27,8 +31,7 @@ _BASIS = _cosine_basis()
 
 def phash(image: Image.Image) -> int:
     """The hash of an RGB picture, an unsigned 64-bit number; the lowest frequency is bit 63."""
-    gray = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    brightness = np.asarray(gray, dtype=np.float64)
+    brightness = resample(image, (_SIDE, _SIDE), cubic=False) @ _LUMA
     lowest = (_BASIS @ brightness @ _BASIS.T).ravel().round(6)  # rounding is no detail
     bits = lowest > np.median(lowest[1:])  # the first is the mean brightness
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

@@ -6,6 +6,8 @@ import io
 
 from PIL import Image
 
+from lookalike.features.resample import resample
+
 SIDE = 256
 """Pixels of a thumbnail's longest side, at most."""
 
@@ -18,8 +20,7 @@ def thumbnail(image: Image.Image) -> bytes:
     if max(image.size) > SIDE:
         scale = SIDE / max(image.size)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        # As good to the eye as bicubic and a third cheaper; the area alone leaves jagged edges.
-        small = image.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
+        small = Image.fromarray(resample(image, size))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()

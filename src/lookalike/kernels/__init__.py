@@ -9,6 +9,7 @@ the instructions: ``numpy``, ``plain``, ``avx2``, ``avx512``; by default the bes
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from lookalike.types import BINS, FloatArray
 
 T = TypeVar("T")
 
-ABI = 1
+ABI = 2
 """What ``lookalike_abi`` of a fitting compiled file says."""
 
 VARIABLE = "LOOKALIKE_KERNELS"
@@ -121,6 +122,41 @@ def _cells(
 
 
 # -- pixels and colour histograms ------------------------------------------------------------------
+
+
+def resample(
+    pixels: NDArray[np.uint8],
+    size: tuple[int, int],
+    box: tuple[float, float, float, float],
+    *,
+    cubic: bool,
+) -> NDArray[np.uint8] | None:
+    """The part ``box`` of pixels uint8 (height, width, 4) at another size, uint8 (h, w, 3).
+
+    The fourth byte of a pixel means nothing. The same bytes as Pillow's ``resize`` with BICUBIC
+    or BOX gives; None where there is nothing faster than Pillow.
+    """
+    if _level < 1:
+        return None
+    (height, width), (out_width, out_height) = pixels.shape[:2], size
+    part = np.asarray(box, np.float32)
+    reach = 2.0 if cubic else 0.5
+    rooms = [
+        2 * math.ceil(reach * max(1.0, float(part[2 + axis] - part[axis]) / size[axis])) + 1
+        for axis in (0, 1)
+    ]
+    stride = -(-4 * out_width // 32) * 32
+    spans = np.empty(2 * (out_width + out_height), np.int32)
+    weights = np.empty(4 * out_width * rooms[0] + out_height * rooms[1], np.int32)
+    rows = np.empty((height + 1) * stride, np.uint8)
+    out = np.empty((out_height, out_width, 3), np.uint8)
+    refused = _native.lookalike_resample(
+        ctypes.c_int(_level), _pointer(pixels), ctypes.c_int(width), ctypes.c_int(height),
+        _pointer(part), ctypes.c_int(cubic), ctypes.c_int(out_width), ctypes.c_int(out_height),
+        ctypes.c_int(rooms[0]), ctypes.c_int(rooms[1]), _pointer(spans),
+        _pointer(weights), _pointer(rows), _pointer(out),
+    )  # fmt: skip
+    return None if refused else out
 
 
 def count_bins(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -21,7 +21,7 @@
 
 typedef struct { float score; int32_t row; } Found;
 
-EXPORT int lookalike_abi(void) { return 1; }
+EXPORT int lookalike_abi(void) { return 2; }
 
 /* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
 EXPORT int lookalike_level(void)
@@ -419,6 +419,144 @@ EXPORT void lookalike_cosines(int level, const uint16_t *halves, int dim, const 
             products_plain(row, dim, query, &product, &square);
         out[i] = square > 0 ? product / root(square) : 0;
     }
+}
+
+/* ---- resampling pictures ---------------------------------------------------------------------
+
+   As Pillow's Image.resize does for 8-bit pictures, bit for bit: first along rows, then along
+   columns, with weights of 22 bits behind the point, rounded to 8 bits after each. Pixels take 4
+   bytes, the last of which means nothing. */
+
+enum { WEIGHT_BITS = 22 };
+
+typedef struct { int first, count; } Span;
+
+static double box_filter(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
+
+static double cubic_filter(double x)
+{
+    if (x < 0) x = -x;
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    if (x < 2) return (((x - 5) * x + 8) * x - 4) * -0.5;
+    return 0;
+}
+
+/* For each of `out` places between `from` and `to`: which of `in` pixels count, how much each. A
+   place's weights begin `room` after the last one's; each is there `copies` times. */
+static void filter_weights(int cubic, int in, float from, float to, int out, int room, int copies,
+                           Span *spans, int32_t *weights)
+{
+    double scale = (double)(to - from) / out, wide = scale < 1 ? 1 : scale;
+    double support = (cubic ? 2.0 : 0.5) * wide, narrow = 1 / wide;
+    for (int place = 0; place < out; place++, weights += (int64_t)room * copies) {
+        double centre = from + (place + 0.5) * scale, total = 0;
+        int first = (int)(centre - support + 0.5), last = (int)(centre + support + 0.5);
+        if (first < 0) first = 0;
+        if (last > in) last = in;
+        for (int pass = 0; pass < 2; pass++) /* the sum, then shares of it */
+            for (int i = first; i < last; i++) {
+                double at = (i - centre + 0.5) * narrow;
+                double weight = cubic ? cubic_filter(at) : box_filter(at);
+                if (pass == 0) {
+                    total += weight;
+                    continue;
+                }
+                if (total != 0) weight /= total;
+                weight *= 1 << WEIGHT_BITS;
+                for (int copy = 0; copy < copies; copy++)
+                    weights[(i - first) * copies + copy] = (int)(weight + (weight < 0 ? -0.5 : 0.5));
+            }
+        spans[place] = (Span){ first, last - first };
+    }
+}
+
+#if X86
+typedef uint32_t __attribute__((may_alias, aligned(1))) Word;
+
+AVX2 static void along_row(const uint8_t *row, const Span *spans, const int32_t *weights, int room,
+                           int width, uint8_t *out)
+{
+    for (int x = 0; x < width; x++, weights += 4 * (int64_t)room) {
+        const uint8_t *pixel = row + 4 * (int64_t)spans[x].first;
+        __m256i two = _mm256_setzero_si256();
+        int i = 0;
+        for (; i + 2 <= spans[x].count; i += 2) {
+            __m256i values = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(pixel + 4 * i)));
+            __m256i factors = _mm256_loadu_si256((const __m256i *)(weights + 4 * i));
+            two = _mm256_add_epi32(two, _mm256_mullo_epi32(values, factors));
+        }
+        __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1));
+        if (i < spans[x].count) {
+            __m128i value = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(*(const int32_t *)(pixel + 4 * i)));
+            __m128i factor = _mm_loadu_si128((const __m128i *)(weights + 4 * i));
+            sum = _mm_add_epi32(sum, _mm_mullo_epi32(value, factor));
+        }
+        sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (WEIGHT_BITS - 1)));
+        sum = _mm_srai_epi32(sum, WEIGHT_BITS);
+        sum = _mm_packus_epi16(_mm_packs_epi32(sum, sum), sum);
+        *(int32_t *)(out + 4 * (int64_t)x) = _mm_cvtsi128_si32(sum);
+    }
+}
+
+/* One row of `stride` bytes, a multiple of 32, from `count` rows that lie that far apart. */
+AVX2 static void along_columns(const uint8_t *rows, int count, const int32_t *weights,
+                               int64_t stride, uint8_t *out)
+{
+    for (int64_t at = 0; at < stride; at += 32) {
+        __m256i sum[4];
+        for (int j = 0; j < 4; j++) sum[j] = _mm256_set1_epi32(1 << (WEIGHT_BITS - 1));
+        for (int i = 0; i < count; i++) {
+            const uint8_t *own = rows + i * stride + at;
+            __m256i factor = _mm256_set1_epi32(weights[i]);
+            for (int j = 0; j < 4; j++) {
+                __m128i bytes = _mm_loadl_epi64((const __m128i *)(own + 8 * j));
+                sum[j] = _mm256_add_epi32(
+                    sum[j], _mm256_mullo_epi32(_mm256_cvtepu8_epi32(bytes), factor));
+            }
+        }
+        for (int j = 0; j < 4; j++) {
+            __m256i whole = _mm256_srai_epi32(sum[j], WEIGHT_BITS);
+            __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole),
+                                            _mm256_extracti128_si256(whole, 1));
+            _mm_storel_epi64((__m128i *)(out + at + 8 * j), _mm_packus_epi16(words, words));
+        }
+    }
+}
+#endif
+
+/* The part `box` (left, top, right, bottom) of a picture as out_width x out_height pixels of 3 bytes.
+   Scratch: spans of out_width + out_height; weights of 4 * out_width * room_x + out_height * room_y;
+   rows of (height + 1) * stride bytes, stride the least multiple of 32 from 4 * out_width on. room:
+   2 * ceil(support * scale) + 1. Returns 0, or 1 where only Pillow can do it. */
+EXPORT int lookalike_resample(int level, const uint8_t *pixels, int width, int height,
+                              const float *box, int cubic, int out_width, int out_height,
+                              int room_x, int room_y, Span *spans, int32_t *weights, uint8_t *rows,
+                              uint8_t *out)
+{
+#if X86
+    if (level < 1) return 1;
+    Span *across = spans, *down = spans + out_width;
+    int32_t *down_weights = weights + 4 * (int64_t)out_width * room_x;
+    filter_weights(cubic, width, box[0], box[2], out_width, room_x, 4, across, weights);
+    filter_weights(cubic, height, box[1], box[3], out_height, room_y, 1, down, down_weights);
+    int64_t stride = (4 * (int64_t)out_width + 31) / 32 * 32;
+    int top = down[0].first, end = down[out_height - 1].first + down[out_height - 1].count;
+    uint8_t *done = rows + (int64_t)height * stride;
+    for (int y = top; y < end; y++)
+        along_row(pixels + 4 * (int64_t)width * y, across, weights, room_x, out_width,
+                  rows + y * stride);
+    for (int y = 0; y < out_height; y++, down_weights += room_y) {
+        along_columns(rows + down[y].first * stride, down[y].count, down_weights, stride, done);
+        int whole = out_width - (y + 1 == out_height); /* all but the last take 4 bytes, for now */
+        for (int x = 0; x < whole; x++) *(Word *)(out + 3 * (int64_t)x) = *(Word *)(done + 4 * x);
+        for (int x = whole; x < out_width; x++)
+            for (int channel = 0; channel < 3; channel++) out[3 * x + channel] = done[4 * x + channel];
+        out += 3 * (int64_t)out_width;
+    }
+    return 0;
+#else
+    return 1;
+#endif
 }
 
 /* ---- colour histograms ------------------------------------------------------------------------ */

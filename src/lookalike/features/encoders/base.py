@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.types import FloatArray, Space
-
-PixelArray = NDArray[np.uint8]
+from lookalike.types import FloatArray, PixelArray, Space
 
 
 @dataclass(frozen=True, slots=True)

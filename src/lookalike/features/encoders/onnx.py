@@ -7,8 +7,9 @@ import os
 import numpy as np
 
 from lookalike import kernels
-from lookalike.features.encoders.base import Encoded, EncoderSpec, PixelArray, unit
+from lookalike.features.encoders.base import Encoded, EncoderSpec, unit
 from lookalike.features.encoders.shipped import ShippedEncoder
+from lookalike.types import PixelArray
 
 # The runtime's official builds report usage to their maker, keep a device id in the home folder and
 # a session file in the temporary one, unless this is set before the first import.

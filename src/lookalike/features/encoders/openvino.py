@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from lookalike import kernels
-from lookalike.features.encoders.base import Encoded, EncoderSpec, PixelArray, unit
+from lookalike.features.encoders.base import Encoded, EncoderSpec, unit
 from lookalike.features.encoders.shipped import ShippedEncoder
+from lookalike.types import PixelArray
 
 # OpenVINO reports its use to its maker on import; without this module it uses its own silent stub.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

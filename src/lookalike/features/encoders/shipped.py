@@ -6,11 +6,12 @@ import hashlib
 import math
 from importlib.resources import files
 
-import numpy as np
 from PIL import Image
 
 from lookalike.errors import LookalikeError
-from lookalike.features.encoders.base import EncoderSpec, PixelArray
+from lookalike.features.encoders.base import EncoderSpec
+from lookalike.features.resample import resample
+from lookalike.types import PixelArray
 
 
 class ShippedEncoder:
@@ -53,8 +54,7 @@ def central_square(image: Image.Image, side: int) -> PixelArray:
     both in ``docs/adr/0002-preprocessing.md``. uint8 (side, side, 3).
     """
     box = central_box(image.width, image.height)
-    square = image.resize((side, side), Image.Resampling.BICUBIC, box=box)
-    return np.asarray(square, dtype=np.uint8)
+    return resample(image, (side, side), box)
 
 
 def central_box(width: int, height: int) -> tuple[float, float, float, float]:
