@@ -9,7 +9,8 @@ the kill among those there after it, and a vector and a histogram for every reco
 default settings; LIBRARY must not exist yet.
 
 What is known so far lies in LIBRARY.notes.json. Interrupted itself, the benchmark continues with
---resume, without a kill; seconds of the interrupted part count up to its last note.
+--resume, without a kill; seconds of the interrupted part count up to its last note. (If it was
+killed itself, the indexer that it had started goes on: wait for it or end it first.)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -58,6 +60,7 @@ def main() -> None:
     add_short(parser)
     options = parser.parse_args()
     require(parser, options, "folder", "library")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; --resume continues"))
     if options.short:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "photos"
