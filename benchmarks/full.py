@@ -9,8 +9,8 @@ the kill among those there after it, and a vector and a histogram for every reco
 default settings; LIBRARY must not exist yet.
 
 What is known so far lies in LIBRARY.notes.json. Interrupted itself, the benchmark continues with
---resume, without a kill; seconds of the interrupted part count up to its last note. (If it was
-killed itself, the indexer that it had started goes on: wait for it or end it first.)
+--resume, without a kill; seconds of the interrupted part count too, at the least up to its last
+note. (If it was killed itself, the indexer that it had started goes on: wait for it or end it.)
 """
 
 from __future__ import annotations
@@ -148,6 +148,7 @@ class FullRun:
         part: dict[str, Any] = {"what": what, "status": None, "seconds": 0.0}
         part["records_at_start"] = records(self.library)
         self.found["parts"].append(part)
+        self.note()
         started, noted, told = (time.perf_counter(),) * 3
 
         def tick() -> bool:
@@ -165,7 +166,13 @@ class FullRun:
         with tempfile.TemporaryDirectory() as scratch:
             stages = Path(scratch) / "stages.json"
             command = ["index", self.folder, "--library", self.library]
-            done = watched(index_command(stages, *command, batch=self.batch), tick, self.interval)
+            try:
+                full = index_command(stages, *command, batch=self.batch)
+                done = watched(full, tick, self.interval)
+            except BaseException:  # interrupted: what it took until now counts
+                part["seconds"] = round(time.perf_counter() - started, 1)
+                self.note()
+                raise
             part.update(described(done))
             part["stages"] = json.loads(stages.read_text()) if stages.exists() else None
         part["records_at_end"] = records(self.library)

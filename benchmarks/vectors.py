@@ -123,12 +123,12 @@ def short() -> dict[str, Any]:
     """The table for vectors drawn from those of a few pictures, without the curves."""
     with tempfile.TemporaryDirectory() as scratch:
         photos, folder = Path(scratch) / "photos", Path(scratch) / "library"
-        common.small_photos(photos, 40, 4, seed=1)
+        common.small_photos(photos, 32, 4, seed=1)
         with Library.open(folder, create=True) as library:
             library.add([photos])
         few = VectorGenerator(real_vectors(folder), seed=1)
     provenance = common.provenance()
-    result, _ = match(few.sample(2000), held=200, sizes=SIZES[:4])
+    result, _ = match(few.sample(1700), held=100, sizes=SIZES[:4])
     return {"provenance": provenance, **result}
 
 
