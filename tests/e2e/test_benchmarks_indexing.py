@@ -84,7 +84,7 @@ def test_large_jpegs_at_a_reduced_scale_have_nearly_the_features_of_the_full_one
     assert kinds == [(85, False), (85, True), (95, False), (95, True)]
     for row in result["jpegs"]:
         assert row["full_ms"] > 0
-        assert row["analyse_ms"] > row["reduced_ms"] > 0
+        assert min(row["reduced_ms"], row["analyse_ms"], row["full_to_reduced"]) > 0
         assert 0.98 < row["vector_cosine"]["worst"] <= row["vector_cosine"]["mean"] <= 1.0001
         distance = row["histogram_bhattacharyya"]
         assert 0 <= distance["mean"] <= distance["worst"] < 0.2
