@@ -1,16 +1,24 @@
-"""What all benchmarks share: where a figure came from, and how it is written down."""
+"""What all benchmarks share: where a figure came from, how it is written down, small pictures."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from PIL import Image
 
 import lookalike
 
@@ -37,6 +45,130 @@ def write(name: str, result: dict[str, Any]) -> None:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"written: {path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else path)
+
+
+def deliver(name: str, result: dict[str, Any], *, short: bool) -> None:
+    """``write``, or for a short run, whose figures mean nothing, one line of JSON on stdout."""
+    if short:
+        print(json.dumps(result))
+    else:
+        write(name, result)
+
+
+def add_short(parser: argparse.ArgumentParser) -> None:
+    """``--short``, the same everywhere."""
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="a few seconds with tiny pictures of its own: does it run? Writes no result",
+    )
+
+
+def require(parser: argparse.ArgumentParser, options: argparse.Namespace, *names: str) -> None:
+    """End with the usage if an argument is missing that only ``--short`` does without."""
+    missing = [name for name in names if getattr(options, name) is None]
+    if missing and not options.short:
+        parser.error(f"missing: {', '.join(missing)} (or --short)")
+
+
+def small_photos(folder: Path, count: int, classes: int, seed: int) -> None:
+    """Write ``count`` JPEGs of 96 x 72 pixels, evenly over ``classes`` folders of ``folder``.
+
+    Those of a class share two colours that run into each other; every one has noise of its own.
+    """
+    blend = np.linspace(0, 1, 96, dtype=np.float32)[None, :, None]
+    for number in range(count):
+        of_class = np.random.default_rng([seed, 0, number % classes])
+        first, second = of_class.uniform(30, 225, (2, 3)).astype(np.float32)
+        noise = np.random.default_rng([seed, 1, number]).normal(0, 20, (72, 96, 3))
+        pixels = first * (1 - blend) + second * blend + noise
+        path = folder / f"class_{number % classes:02d}" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path, quality=90)
+
+
+# -- other processes -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that ended. CPU seconds are those of the system's own account (wait4), with the
+    children it waited for; peaks are the process's own, from /proc, so without its children.
+    """
+
+    status: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    peak_anon_bytes: int
+    out: str
+    err: str
+
+    def checked(self) -> Finished:
+        """The same, if it succeeded; else ends with what it said."""
+        if self.status:
+            sys.exit(f"ended with {self.status}: {self.err[-2000:] or self.out[-2000:]}")
+        return self
+
+
+def watched(
+    command: Sequence[str | os.PathLike[str]],
+    tick: Callable[[], bool] = lambda: False,
+    interval: float = 0.1,
+    env: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run a command to its end; every ``interval`` seconds look at its memory and call ``tick``.
+
+    Its end is noticed within a tenth of that. It is killed (SIGKILL) as soon as ``tick`` says True,
+    and if this process is interrupted.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env
+        )
+        peak = anon = 0
+        due = started
+        try:
+            while True:
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                seconds = time.perf_counter() - started
+                if pid:
+                    break
+                if time.perf_counter() >= due:
+                    due += interval
+                    now = memory(process.pid)
+                    peak, anon = max(peak, now["VmHWM"]), max(anon, now["RssAnon"])
+                    if tick():
+                        process.send_signal(signal.SIGKILL)
+                time.sleep(interval / 10)
+        except BaseException:
+            process.kill()
+            raise
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime
+        return Finished(process.returncode, seconds, cpu, peak, anon, _text(out), _text(err))
+
+
+def memory(pid: int) -> dict[str, int]:
+    """Bytes: the most a process ever had resident (VmHWM), and what of it is anonymous now."""
+    found = {"VmHWM": 0, "RssAnon": 0}
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key in found:
+            found[key] = int(value.split()[0]) * 1024
+    return found
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+def index_command(stages: Path, *arguments: str | os.PathLike[str], batch: int = 0) -> list[Any]:
+    """``lookalike ARGUMENTS`` that also writes its stages' seconds; see ``command.py``."""
+    script = Path(__file__).parent / "command.py"
+    return [sys.executable, script, stages, str(batch), *arguments]
 
 
 def percentile_ms(seconds: list[float]) -> dict[str, float]:

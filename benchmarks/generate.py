@@ -1,12 +1,11 @@
-"""Half a million photographs and vectors that behave like real ones, made from a few thousand.
+"""Half a million photographs that behave like real ones, made from a few thousand.
 
     python benchmarks/generate.py files PHOTOS OUT --count 444668
-    python benchmarks/generate.py vectors LIBRARY OUT.npy --count 444668
 
 ``files`` writes JPEGs: each is a photo of PHOTOS under another crop, mirrored or not, with other
 colours and some noise, in the folder of its class. File i depends on the seed and i alone.
 
-``vectors`` draws unit vectors from those of a library; ``VectorGenerator`` says how.
+Vectors are made by ``vectors.py``.
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ import argparse
 import functools
 import io
 import math
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import add_short, deliver, provenance, small_photos
 from PIL import Image, ImageEnhance
 
 NOISE_SIDE = 512
@@ -103,7 +104,8 @@ def _noise_tile() -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True)
+    add_short(parser)
+    kinds = parser.add_subparsers(dest="kind")
     files = kinds.add_parser("files")
     files.add_argument("photos", type=Path)
     files.add_argument("out", type=Path)
@@ -111,7 +113,32 @@ def main() -> None:
     files.add_argument("--seed", type=int, default=1)
     files.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    if options.short:
+        deliver("generate", short(), short=True)
+        return
+    if not options.kind:
+        parser.error("missing: files (or --short)")
     write_files(options.photos, options.out, options.count, options.seed, options.workers)
+
+
+def short() -> dict[str, Any]:
+    """Twice 20 files from 8: are they there, and the same each time?"""
+    with tempfile.TemporaryDirectory() as scratch:
+        photos, outs = Path(scratch) / "photos", [Path(scratch) / name for name in ("a", "b")]
+        small_photos(photos, 8, 2, seed=1)
+        for out in outs:
+            write_files(photos, out, 20, seed=1, workers=2)
+        first, second = (
+            {path.relative_to(out): path.read_bytes() for path in out.rglob("*.jpg")}
+            for out in outs
+        )
+    distinct = len(set(first.values()))
+    return {
+        "provenance": provenance(),
+        "files": len(first),
+        "distinct": distinct,
+        "repeatable": first == second,
+    }
 
 
 if __name__ == "__main__":

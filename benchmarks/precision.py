@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import percentile_ms, provenance, write
+from common import add_short, deliver, percentile_ms, provenance, require, small_photos
 
 from lookalike import IndexOptions, Library, Method
 from lookalike.types import COLOUR_MEASURES, State
@@ -31,13 +31,19 @@ METHODS = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=Path, nargs="?")
     parser.add_argument("--sample", type=int, default=0, help="queries (default: all records)")
     parser.add_argument("--name", default="precision")
+    add_short(parser)
     options = parser.parse_args()
+    require(parser, options, "photos")
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(options.photos, Path(folder) / "library", options.sample)
-    write(options.name, result)
+        photos, sample = options.photos, options.sample
+        if options.short:
+            photos, sample = Path(folder) / "photos", 12
+            small_photos(photos, 52, 4, seed=1)
+        result = measure(photos, Path(folder) / "library", sample)
+    deliver(options.name, result, short=options.short)
 
 
 def measure(photos: Path, folder: Path, sample: int) -> dict[str, Any]:
@@ -64,6 +70,8 @@ def measure(photos: Path, folder: Path, sample: int) -> dict[str, Any]:
         result["classes"], result["queries"] = len(set(classes.values())), len(ids)
         result["methods"] = []
         for method in METHODS:
+            if method.by == "pca" and method.dims >= len(library):
+                continue
             row = precision(library, method, ids, classes)
             result["methods"].append(row)
             print(row, flush=True)

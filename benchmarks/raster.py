@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import provenance, write
+from common import add_short, deliver, provenance, require, small_photos
 from PIL import Image
 
 from lookalike.decode import decode
@@ -27,16 +28,28 @@ from lookalike.types import BINS, FileEntry
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=Path, nargs="?")
     parser.add_argument("--sample", type=int, default=500)
+    add_short(parser)
     options = parser.parse_args()
-    paths = [e.path for e in scan([str(options.photos.resolve())]) if isinstance(e, FileEntry)]
-    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, options.sample).astype(int)]
+    require(parser, options, "photos")
+    if options.short:
+        with tempfile.TemporaryDirectory() as folder:
+            small_photos(Path(folder), 10, 2, seed=1)
+            result = measure(Path(folder), 10)
+    else:
+        result = measure(options.photos, options.sample)
+    deliver("raster", result, short=options.short)
+
+
+def measure(photos: Path, sample: int) -> dict[str, Any]:
+    paths = [e.path for e in scan([str(photos.resolve())]) if isinstance(e, FileEntry)]
+    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, sample).astype(int)]
     result: dict[str, Any] = {"provenance": provenance(), "pictures": len(chosen)}
     result["as they are"] = compare([Path(path).read_bytes() for path in chosen])
     result["enlarged fourfold"] = compare([enlarged(Path(path)) for path in chosen[::5]])
     print(result)
-    write("raster", result)
+    return result
 
 
 def enlarged(path: Path) -> bytes:

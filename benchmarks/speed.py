@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import percentile_ms, provenance, write
+from common import add_short, deliver, percentile_ms, provenance, require, small_photos
 
 from lookalike import Library, Method
 from lookalike.decode import decode, read
@@ -31,17 +31,29 @@ from lookalike.types import COLOUR_MEASURES, FileEntry
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=Path, nargs="?")
     parser.add_argument("--sample", type=int, default=400)
+    add_short(parser)
     options = parser.parse_args()
-    paths = [e.path for e in scan([str(options.photos.resolve())]) if isinstance(e, FileEntry)]
-    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, options.sample).astype(int)]
+    require(parser, options, "photos")
+    if options.short:
+        with tempfile.TemporaryDirectory() as folder:
+            small_photos(Path(folder), 40, 4, seed=1)
+            result = measure(Path(folder), 16, queries=4)
+    else:
+        result = measure(options.photos, options.sample, QUERIES)
+    deliver("speed", result, short=options.short)
+
+
+def measure(photos: Path, sample: int, queries: int) -> dict[str, Any]:
+    paths = [e.path for e in scan([str(photos.resolve())]) if isinstance(e, FileEntry)]
+    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, sample).astype(int)]
     result: dict[str, Any] = {"provenance": provenance(), "pictures": len(chosen)}
     result["milliseconds_per_image_one_thread"] = steps(chosen)
     result["encoder"] = encoding(chosen)
-    result["whole"] = whole(paths)
+    result["whole"] = whole(paths, queries)
     print(result)
-    write("speed", result)
+    return result
 
 
 def steps(paths: list[str]) -> dict[str, Any]:
@@ -82,16 +94,19 @@ def encoding(paths: list[str]) -> dict[str, float]:
     return rates
 
 
-METHODS = [
-    Method("meaning"),
-    Method("pca", dims=100),
-    *(Method("colour", metric=metric) for metric in COLOUR_MEASURES),
-    Method("mix"),
-]
 QUERIES = 50
 
 
-def whole(paths: list[str]) -> dict[str, Any]:
+def methods(records: int) -> list[Method]:
+    return [
+        Method("meaning"),
+        Method("pca", dims=min(100, records // 2)),
+        *(Method("colour", metric=metric) for metric in COLOUR_MEASURES),
+        Method("mix"),
+    ]
+
+
+def whole(paths: list[str], queries: int) -> dict[str, Any]:
     """Index all, then search with known pictures, and with ones that the library has not seen."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -108,12 +123,12 @@ def whole(paths: list[str]) -> dict[str, Any]:
                 for name in ("vectors", "histograms")
             },
         }
-        inputs = [paths[i] for i in np.linspace(0, len(paths) - 1, QUERIES).astype(int)]
+        inputs = [paths[i] for i in np.linspace(0, len(paths) - 1, queries).astype(int)]
         result["search"] = {
             " ".join([method.by, *map(str, method.options.values())]): searches(
                 library, inputs, method
             )
-            for method in METHODS
+            for method in methods(len(library))
         }
         crops = [f"{path}[0.05,0.05,0.9,0.9]" for path in inputs]
         result["search, new picture"] = searches(library, crops, Method())

@@ -13,12 +13,14 @@ fewer near duplicates than real photos have, and stronger hubs.
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
 
+from lookalike import Library
 from lookalike.stores import SqliteStore
 
 # Fitted by hand and grid to the 7,807 photos of Caltech-101 (EfficientNet-Lite0), so that as many
@@ -97,12 +99,18 @@ def neighbours(queries: np.ndarray, table: np.ndarray, k: int) -> tuple[np.ndarr
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(required=True)
+    common.add_short(parser)
+    commands = parser.add_subparsers(dest="command")
     command = commands.add_parser("match")
     command.add_argument("library", type=Path)
     command.add_argument("--out", type=Path, default=common.RESULTS)
     command.add_argument("--images", type=Path, default=Path("docs/images"))
     options = parser.parse_args()
+    if options.short:
+        common.deliver("vectors", short(), short=True)
+        return
+    if not options.command:
+        parser.error("missing: match (or --short)")
     provenance = common.provenance()
     real = real_vectors(options.library)
     result, curves = match(real)
@@ -111,25 +119,43 @@ def main() -> None:
     plot(curves, options.images)
 
 
+def short() -> dict[str, Any]:
+    """The table for vectors drawn from those of a few pictures, without the curves."""
+    with tempfile.TemporaryDirectory() as scratch:
+        photos, folder = Path(scratch) / "photos", Path(scratch) / "library"
+        common.small_photos(photos, 32, 4, seed=1)
+        with Library.open(folder, create=True) as library:
+            library.add([photos])
+        few = VectorGenerator(real_vectors(folder), seed=1)
+    provenance = common.provenance()
+    result, _ = match(few.sample(1700), held=100, sizes=SIZES[:4])
+    return {"provenance": provenance, **result}
+
+
 def real_vectors(folder: Path) -> np.ndarray:
     store = SqliteStore(folder)
     table = store.vectors(store.spaces()[0])
     return unit(np.concatenate([np.asarray(part, np.float32) for part in table.parts]))
 
 
-def match(real: np.ndarray, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Real against generated: the table that is written down, and the curves that are drawn."""
+def match(
+    real: np.ndarray, seed: int = 0, held: int = 1000, sizes: list[int] = SIZES
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Real against generated: the table that is written down, and the curves that are drawn.
+
+    ``held`` vectors are the queries of tables that grow to ``sizes``.
+    """
     generator = VectorGenerator(real, seed)
     generated = generator.sample(len(real), stream=1)
     near_real, near_generated = (within(vectors) for vectors in (real, generated))
     copies = neighbours(generated, real, 1)[1][:, 0]
     held_out = np.random.default_rng(seed).permutation(len(real))
     growth = {
-        "real": grow(real[held_out[:1000]], [real[held_out[1000:]]], half_sizes(len(real) - 1000)),
+        "real": grow(real[held_out[:held]], [real[held_out[held:]]], half_sizes(len(real) - held)),
         "generated": grow(
-            generator.sample(1000, stream=2),
-            (generator.sample(CHUNK, stream=100 + i) for i in range(SIZES[-1] // CHUNK)),
-            SIZES,
+            generator.sample(held, stream=2),
+            (generator.sample(CHUNK, stream=100 + i) for i in range(sizes[-1] // CHUNK)),
+            sizes,
         ),
     }
     result = {

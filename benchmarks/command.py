@@ -1,0 +1,38 @@
+"""The ``lookalike`` command, which also writes how long the stages of indexing took to a file.
+
+    python benchmarks/command.py STAGES.json BATCH index FOLDER --library LIBRARY
+
+Started by other benchmarks. BATCH is 0 for the files a commit takes by default; short runs take
+fewer, so that there is something to kill between two commits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from lookalike import IndexOptions, Library
+from lookalike.cli.main import main
+from lookalike.pipeline import IndexReport
+
+
+def tell(stages: Path, batch: int) -> None:
+    """Make ``Library.add``, which the command calls, write its report's seconds."""
+    add = Library.add
+
+    def telling(library: Library, paths: Any, options: IndexOptions, progress: Any) -> IndexReport:
+        if batch:
+            options = dataclasses.replace(options, commit_batch=batch)
+        report = add(library, paths, options, progress)
+        stages.write_text(json.dumps(report.seconds))
+        return report
+
+    Library.add = telling  # type: ignore[method-assign,assignment]
+
+
+if __name__ == "__main__":
+    tell(Path(sys.argv[1]), int(sys.argv[2]))
+    sys.exit(main(sys.argv[3:]))
