@@ -73,7 +73,9 @@ def test_the_table_has_a_line_per_place() -> None:
 def test_the_table_ends_with_what_was_compared_and_whether_exactly() -> None:
     found = result(("/a.jpg",))
     one = replace(found, searched=1, where="width > 9")
-    assert hits_table(one).endswith("\nexact: the nearest of 1 record for which the condition holds")
+    assert hits_table(one).endswith(
+        "\nexact: the nearest of 1 record for which the condition holds"
+    )
     many = replace(found, searched=444_667, exact=False)
     assert hits_table(many).splitlines()[-1] == (
         "nearly exact: from an index of 444,667 records; --exact compares with every one"
