@@ -511,6 +511,7 @@ def test_sheet_that_cannot_be_written_is_one_line(
         ("ledger",),
         ("ledger", "--csv", "-"),
         ("pca", "study", "--dims", "4"),
+        ("doctor", "--queries", "2"),
         ("--help",),
     ],
     ids=" ".join,

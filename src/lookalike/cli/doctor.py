@@ -21,7 +21,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="is all well: what there is, what runs, how exact and quick searches are",
         description="Search with some of the library's own records, through its indexes and by"
         " comparing with all, and print recall and milliseconds; and what the library holds and"
-        " what runs. What is off is said on stderr, with what mends it. Changes nothing.",
+        " what runs. What is off is said on stderr, with what mends it. Nothing is"
+        " written but caches that searches keep, too.",
     )
     add_library_option(parser)
     parser.add_argument(
