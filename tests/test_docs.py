@@ -11,12 +11,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 import skimage
 
+from lookalike import Library, conditions
 from lookalike.cli.main import build_parser
+from lookalike.conditions import COLUMNS, Kind, parse_condition
+from lookalike.errors import InputError
 from lookalike.stores import SqliteStore
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +52,14 @@ def test_both_readmes_show_the_same_python_example() -> None:
     assert blocks("README.md", "python") == blocks("README.de.md", "python")
 
 
+def test_the_counts_of_both_systems_are_those_of_their_rows() -> None:
+    states, rows = ("now", "to come", "deviation"), rows_of_tables("docs/systems.md")
+    for system, name in (("A", "A, image recommender"), ("B", "B, SQL image search")):
+        own = [row[2] for row in rows if re.fullmatch(rf"{system}\d+", row[0])]
+        (told,) = [row[1:] for row in rows if row[0] == name]
+        assert [int(count) for count in told] == [len(own), *map(own.count, states)]
+
+
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="argparse words its help differently in each version"
 )
@@ -62,17 +74,97 @@ def test_commands_page_is_the_help_of_the_commands() -> None:
     assert written == module.commands_page(), "run: python tools/write_command_docs.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.de.md"])
-def test_every_command_in_the_readme_parses(page: str) -> None:
+@pytest.mark.parametrize("page", ["README.md", "README.de.md", "docs/conditions.md"])
+def test_every_command_on_a_page_parses(page: str) -> None:
     lines = [
         line.partition("#")[0].partition("|")[0]
         for block in blocks(page, "sh")
         for line in block.splitlines()
         if line.startswith("lookalike ")
     ]
-    assert len(lines) >= 9
+    assert len(lines) >= (9 if page.startswith("README") else 1)
     for line in lines:
         build_parser().parse_args(shlex.split(line)[1:])
+
+
+# -- docs/conditions.md ----------------------------------------------------------------------------
+
+CONDITIONS = "docs/conditions.md"
+
+
+def rows_of_tables(page: str) -> list[list[str]]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def examples_of_conditions() -> list[str]:
+    """Conditions in blocks, in the table of forms, and within sentences; not those of errors."""
+    text = (ROOT / CONDITIONS).read_text(encoding="utf-8").partition("## Errors")[0]
+    listed = [line for block in blocks(CONDITIONS, "condition") for line in block.splitlines()]
+    forms = [row for row in rows_of_tables(CONDITIONS) if re.match("`(field|under) ", row[0])]
+    within = re.findall(r"`(under '[^`]+|taken <?= [^`]+)`", text)
+    return [*listed, *(row[-1].strip("`") for row in forms), *within]
+
+
+def test_every_example_of_a_condition_narrows_a_search(filled: Library, photos: Path) -> None:
+    examples = examples_of_conditions()
+    assert len(examples) >= 26
+    for text in examples:
+        condition = parse_condition(text)
+        assert parse_condition(str(condition)) == condition
+        result = filled.search(photos / "000.png", 99, where=text)
+        assert result.where == str(condition)
+        assert len(result.hits) == result.searched <= 11
+
+
+def test_conditions_that_are_said_to_mean_the_same_do() -> None:
+    for block in blocks(CONDITIONS, "same"):
+        one, other = map(parse_condition, block.splitlines())
+        assert one == other
+
+
+def test_what_is_unknown_is_found_as_the_page_says(filled: Library, photos: Path) -> None:
+    (block,) = [b for b in blocks(CONDITIONS, "condition") if "taken is null or" in b]
+    hits = [len(filled.search(photos / "000.png", 99, where=t).hits) for t in block.splitlines()]
+    assert hits == [0, 0, 11]  # none of the pictures has a date
+
+
+def test_the_page_names_every_field_and_no_other() -> None:
+    rows = rows_of_tables(CONDITIONS)
+    kinds = {"number": Kind.NUMBER, "text": Kind.TEXT, "time": Kind.TIME}
+    named = {
+        name: kinds[row[1]]
+        for row in rows
+        if len(row) == 4 and row[1] in kinds
+        for name in re.findall(r"`(\w+)`", row[0])
+    }
+    assert named == COLUMNS
+
+
+def test_errors_of_conditions_are_those_on_the_page() -> None:
+    rows = [row for row in rows_of_tables(CONDITIONS) if len(row) == 2][1:]
+    assert len(rows) >= 9
+    for shown, words in rows:
+        with pytest.raises(InputError) as caught:
+            parse_condition(shown.strip("`"))
+        assert words in str(caught.value)
+
+
+def test_limits_of_conditions_are_those_on_the_page() -> None:
+    text = (ROOT / CONDITIONS).read_text(encoding="utf-8")
+    (told,) = re.findall(r"A condition may have (.*)\.", text)
+    limits = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", told)]
+    own = conditions
+    assert limits == [
+        own.MAX_TESTS, own.MAX_VALUES, own.MAX_NESTING, own.MAX_LENGTH, own.MAX_DIGITS
+    ]  # fmt: skip
+
+
+def test_the_grammar_on_the_page_is_that_of_the_parser() -> None:
+    (grammar,) = blocks(CONDITIONS, "text")
+    told = textwrap.indent(grammar.replace("field test", "column test"), "    ")
+    assert told in (conditions.__doc__ or "")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

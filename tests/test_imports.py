@@ -29,7 +29,7 @@ ALLOWED = {
     "indexes": {*GROUND, "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "query": MIDDLE,
-    "evaluate": MIDDLE,
+    "evaluate": {*MIDDLE, "query"},
     "plan": {*MIDDLE, "pipeline"},
     "library": {*MIDDLE, "pipeline", "plan", "query", "evaluate", "present"},
     "present": {"types"},

@@ -15,7 +15,8 @@ HEADER = """# Commands
 Written by `tools/write_command_docs.py` from the commands' own help; a test compares.
 
 Data goes to stdout, everything else to stderr. Exit status: 0 done (also if some files could not
-be read), 1 nothing could be done or the library cannot be used, 2 an argument cannot be used.
+be read), 1 nothing could be done or the library cannot be used (or, with `doctor --check`,
+something is off), 2 an argument cannot be used.
 """
 
 

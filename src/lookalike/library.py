@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ from lookalike.types import (
 )
 
 if TYPE_CHECKING:
+    from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.pca_study import PcaStudy
 
 _SEARCHES_BEFORE_INDEXING = 2
@@ -249,6 +251,19 @@ class Library:
 
         with readable_errors(self.folder):
             return study(self._current().vectors, dims, methods, queries=queries, target=target)
+
+    def checkup(self, queries: int = 100, *, every: bool = False) -> Checkup:
+        """Is all well? What the library holds, what runs, how exact and quick searches are.
+
+        ``queries``: records to search with, evenly drawn; ``every`` also tries PCA where no search
+        has made a model yet. Takes seconds to minutes. Raises InputError for less than one query.
+        """
+        from lookalike.evaluate.doctor import examine
+
+        with readable_errors(self.folder):
+            tables, store = self._current(), self._reader()
+            encoder = partial(self._encoder_of, store)
+            return examine(self.folder, store, tables, encoder, queries, every=every)
 
     # -- inside ----------------------------------------------------------------------------------
 

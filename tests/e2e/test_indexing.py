@@ -219,7 +219,7 @@ def test_both_places_of_a_duplicate_are_shown(album: Path, command: Command) -> 
     query = ("search", twins[0], "--include-self", "-k", "1")
     assert command(*query, "--paths").done().paths == twins
     assert command(*query, "--json").done().json()["hits"][0]["paths"] == twins
-    first, second = command(*query).done().text.splitlines()[1:]
+    first, second, _ = command(*query).done().text.splitlines()[1:]
     assert first.split()[-1] == twins[0]
     assert second.split() == [twins[1]]
 

@@ -49,6 +49,8 @@ def commands(album: Path) -> list[tuple[str | Path, ...]]:
         ("search", photo, "--by", "pca", "--dims", "3"),
         ("ledger",),
         ("pca", "study", "--dims", "3"),
+        ("plan", album),
+        ("doctor", "--all"),
         ("index", album, "--prune"),
     ]
 

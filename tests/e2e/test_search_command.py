@@ -416,7 +416,8 @@ def test_table_has_a_row_per_hit_with_the_scores_of_each_input(
 ) -> None:
     queries = (outside / "coffee.jpg", outside / "chelsea.jpg")
     answer = indexed("search", *queries, "--by", "colour").done()
-    header, *rows = answer.text.splitlines()
+    header, *rows, compared = answer.text.splitlines()
+    assert re.fullmatch(r"exact: the nearest of \d+ records", compared)
     assert header.split() == ["rank", "bhattacharyya", "each", "input", "id", "path"]
     ranked = [row for row in rows if row.split()[0].isdigit()]
     assert len(ranked) == 5
@@ -510,6 +511,7 @@ def test_sheet_that_cannot_be_written_is_one_line(
         ("ledger",),
         ("ledger", "--csv", "-"),
         ("pca", "study", "--dims", "4"),
+        ("doctor", "--queries", "2"),
         ("--help",),
     ],
     ids=" ".join,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -66,7 +67,19 @@ def test_the_table_has_a_line_per_place() -> None:
     assert lines[2].split() == ["/b.jpg"]
     assert lines[3].split() == ["2", "0.5000", str(UUID(int=2))]
     assert lines[4].endswith(r"/c\n.jpg")
-    assert len(lines) == 5
+    assert lines[5:] == ["exact: the nearest of 9 records"]
+
+
+def test_the_table_ends_with_what_was_compared_and_whether_exactly() -> None:
+    found = result(("/a.jpg",))
+    one = replace(found, searched=1, where="width > 9")
+    assert hits_table(one).endswith(
+        "\nexact: the nearest of 1 record for which the condition holds"
+    )
+    many = replace(found, searched=444_667, exact=False)
+    assert hits_table(many).splitlines()[-1] == (
+        "nearly exact: from an index of 444,667 records; --exact compares with every one"
+    )
 
 
 def test_several_inputs_have_a_column_of_their_scores() -> None:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lookalike import __version__
-from lookalike.cli import index, ledger, pca, plan, search
+from lookalike.cli import doctor, index, ledger, pca, plan, search
 from lookalike.cli.output import talk
 from lookalike.errors import LookalikeError
 
-GROUPS = (index, plan, search, ledger, pca)
+GROUPS = (index, plan, search, ledger, pca, doctor)
 
 
 class _Parser(argparse.ArgumentParser):

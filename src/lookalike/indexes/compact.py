@@ -71,6 +71,7 @@ class CompactIndex:
     def __init__(self, exact: ExactIndex, codes: Codes) -> None:
         self.ids = exact.ids
         self.exact = exact
+        self.coded_rows = codes.rows
         self._codes = codes
         self._everything = _group_bits(np.ones(codes.rows, bool), codes.rows)
 

@@ -76,8 +76,21 @@ class PcaCache:
             codes = cache.load()
         return codes
 
+    def keeps(self, method: str, dims: int) -> bool:
+        """Whether there is a model already, so that ``index`` need not fit one."""
+        return self._kept_model(method, dims) is not None
+
     def _model(self, method: str, dims: int) -> tuple[PcaModel, str]:
         """The model and a name for what it was fitted on."""
+        kept = self._kept_model(method, dims)
+        if kept is not None:
+            return kept
+        ids, model = self._table.ids, fit_table(self._table, method, dims)
+        name = f"{len(ids)}-{model.dims}-{digest(ids)}"
+        self._derived.keep(f"{_VERSION}-{method}-{name}.model.npz", model.save, f"*-{method}-*")
+        return model, name
+
+    def _kept_model(self, method: str, dims: int) -> tuple[PcaModel, str] | None:
         ids = self._table.ids
         for path in self._derived.folder.glob(f"{_VERSION}-{method}-*.model.npz"):
             rows, components, made_for = path.name.split(".")[0].split("-")[2:]
@@ -86,10 +99,7 @@ class PcaCache:
             if usable and int(components) >= dims and made_for == digest(ids[:fitted_rows]):
                 with contextlib.suppress(*DAMAGED):
                     return PcaModel.load(path), f"{rows}-{components}-{made_for}"
-        model = fit_table(self._table, method, dims)
-        name = f"{len(ids)}-{model.dims}-{digest(ids)}"
-        self._derived.keep(f"{_VERSION}-{method}-{name}.model.npz", model.save, f"*-{method}-*")
-        return model, name
+        return None
 
     def _reduced(self, model: PcaModel, fitted: str, dims: int) -> list[NDArray[np.float16]]:
         """The table reduced, float16 (n_i, dims): what is kept, and the rows added since."""

@@ -26,7 +26,10 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "
 
 
 def hits_table(result: SearchResult) -> str:
-    """The hits of a search: rank, score, scores per input if there are several, id, paths."""
+    """The hits of a search: rank, score, scores per input if there are several, id, paths.
+
+    The last line says what was compared, and whether exactly.
+    """
     several = len(result.inputs) > 1
     header = ["rank", result.measure.name, *(["each input"] if several else []), "id", "path"]
     rows = []
@@ -35,4 +38,14 @@ def hits_table(result: SearchResult) -> str:
         first, *others = hit.paths or ("",)
         rows.append([str(hit.rank), f"{hit.score:.4f}", *each, str(hit.id), printable(first)])
         rows.extend(["", "", *([""] if several else []), "", printable(path)] for path in others)
-    return columns(header, rows, "rr")
+    return f"{columns(header, rows, 'rr')}\n{compared(result)}"
+
+
+def compared(result: SearchResult) -> str:
+    """What a search compared, in one line: with how many records, and whether exactly."""
+    those = "1 record" if result.searched == 1 else f"{result.searched:,} records"
+    if result.where is not None:
+        those += " for which the condition holds"
+    if result.exact:
+        return f"exact: the nearest of {those}"
+    return f"nearly exact: from an index of {those}; --exact compares with every one"

@@ -292,22 +292,25 @@ def rank(
         found = comparison.nearest(mean_point(points), k, allowed)
     else:
         found = _least_alike(comparison, points, k, allowed)
-    if len(points) == 1 and points[0].weight > 0:
-        each = found.scores[None, :]
-    else:
-        each = np.stack([comparison.score_rows(point, found.rows) for point in points])
-    return Ranked(comparison.ids[found.rows], found.rows, found.scores, each, found.exact)
+    return _ranked(comparison, points, found)
 
 
 def rank_many(
     comparison: Comparison, points: Sequence[Point], k: int, allowed: Mask
 ) -> list[Ranked]:
     """``rank`` for each of many points by itself."""
-    points = [mean_point([comparison.place(point)]) for point in points]
-    many = comparison.nearest_many(points, k, allowed)
-    return [
-        Ranked(comparison.ids[f.rows], f.rows, f.scores, f.scores[None, :], f.exact) for f in many
-    ]
+    points = [comparison.place(point) for point in points]
+    many = comparison.nearest_many([mean_point([point]) for point in points], k, allowed)
+    return [_ranked(comparison, [p], found) for p, found in zip(points, many, strict=True)]
+
+
+def _ranked(comparison: Comparison, points: Sequence[Point], found: Neighbours) -> Ranked:
+    """What was found, with its scores against each of the points."""
+    if len(points) == 1 and points[0].weight > 0:
+        each = found.scores[None, :]
+    else:
+        each = np.stack([comparison.score_rows(point, found.rows) for point in points])
+    return Ranked(comparison.ids[found.rows], found.rows, found.scores, each, found.exact)
 
 
 def _least_alike(
