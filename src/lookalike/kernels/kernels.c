@@ -123,43 +123,82 @@ static void group_plain(const uint8_t *block, int octets, const Query *queries, 
 }
 
 #if X86
+/* Sums of 16 rows for `count` queries, 1 or 2. Four octets' products fit 16 bits together: each is a
+   sum of four products of at most 15 * 127. `codes` has an octet's four registers one after another:
+   low halves of rows 0 to 7 and 8 to 15, then high halves. */
+AVX2 static inline __attribute__((always_inline)) void sums_avx2(
+    const __m256i *codes, int octets, const Query *queries, int count, __m256i sums[2][2])
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (int q = 0; q < count; q++)
+        for (int half = 0; half < 2; half++) sums[q][half] = _mm256_setzero_si256();
+    for (int start = 0; start < octets; start += 4) {
+        int end = start + 4 < octets ? start + 4 : octets;
+        __m256i narrow[2][2];
+        for (int q = 0; q < count; q++)
+            for (int half = 0; half < 2; half++) narrow[q][half] = _mm256_setzero_si256();
+        for (int o = start; o < end; o++)
+            for (int part = 0; part < 2; part++)
+                for (int q = 0; q < count; q++) {
+                    __m256i values = _mm256_set1_epi32(
+                        *(const int32_t *)(queries[q].values + 8 * o + 4 * part));
+                    for (int half = 0; half < 2; half++)
+                        narrow[q][half] = _mm256_add_epi16(
+                            narrow[q][half],
+                            _mm256_maddubs_epi16(codes[4 * o + 2 * part + half], values));
+                }
+        for (int q = 0; q < count; q++)
+            for (int half = 0; half < 2; half++)
+                sums[q][half] = _mm256_add_epi32(sums[q][half],
+                                                 _mm256_madd_epi16(narrow[q][half], ones));
+    }
+}
+
+AVX2 static inline void offer_avx2(const __m256i *sums, const Query *query, const float *scale,
+                                   const float *offset, uint32_t allowed, int32_t first, Best *best)
+{
+    for (int half = 0; half < 2; half++) {
+        __m256 value = _mm256_add_ps(_mm256_cvtepi32_ps(sums[half]),
+                                     _mm256_set1_ps(query->correction));
+        __m256 factor = _mm256_mul_ps(_mm256_loadu_ps(scale + 8 * half),
+                                      _mm256_set1_ps(query->scale));
+        __m256 result = _mm256_fmadd_ps(value, factor, _mm256_loadu_ps(offset + 8 * half));
+        uint32_t hits = (uint32_t)_mm256_movemask_ps(
+            _mm256_cmp_ps(result, _mm256_set1_ps(best->least), _CMP_GT_OQ));
+        hits &= allowed >> (8 * half) & 255;
+        if (!hits) continue;
+        float scores[8];
+        _mm256_storeu_ps(scores, result);
+        for (; hits; hits &= hits - 1) {
+            int r = __builtin_ctz(hits);
+            if (scores[r] > best->least) offer(best, scores[r], first + 8 * half + r);
+        }
+    }
+}
+
+enum { MOST_OCTETS = 64 };
+
 AVX2 static void group_avx2(const uint8_t *block, int octets, const Query *queries, int n,
                             const float *scale, const float *offset, uint32_t allowed,
                             int32_t first, Best *best)
 {
-    const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-    for (int q = 0; q < n; q++) {
-        const int8_t *query = queries[q].values;
-        __m256i sum[2] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
-        for (int o = 0; o < octets; o++) {
-            __m256i first4 = _mm256_set1_epi32(*(const int32_t *)(query + 8 * o));
-            __m256i last4 = _mm256_set1_epi32(*(const int32_t *)(query + 8 * o + 4));
-            for (int half = 0; half < 2; half++) {
-                __m256i codes = _mm256_loadu_si256((const __m256i *)(block + 64 * o + 32 * half));
-                __m256i a = _mm256_maddubs_epi16(_mm256_and_si256(codes, low), first4);
-                __m256i b = _mm256_maddubs_epi16(
-                    _mm256_and_si256(_mm256_srli_epi16(codes, 4), low), last4);
-                sum[half] = _mm256_add_epi32(
-                    sum[half], _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
-            }
-        }
+    const __m256i low = _mm256_set1_epi8(15);
+    __m256i codes[4 * MOST_OCTETS], sums[2][2]; /* unpacked once for all queries */
+    for (int o = 0; o < octets; o++)
         for (int half = 0; half < 2; half++) {
-            __m256 value = _mm256_add_ps(_mm256_cvtepi32_ps(sum[half]),
-                                         _mm256_set1_ps(queries[q].correction));
-            __m256 factor = _mm256_mul_ps(_mm256_loadu_ps(scale + 8 * half),
-                                          _mm256_set1_ps(queries[q].scale));
-            float scores[8];
-            __m256 result = _mm256_fmadd_ps(value, factor, _mm256_loadu_ps(offset + 8 * half));
-            uint32_t hits = (uint32_t)_mm256_movemask_ps(
-                _mm256_cmp_ps(result, _mm256_set1_ps(best[q].least), _CMP_GT_OQ));
-            hits &= allowed >> (8 * half) & 255;
-            if (!hits) continue;
-            _mm256_storeu_ps(scores, result);
-            for (; hits; hits &= hits - 1) {
-                int r = __builtin_ctz(hits);
-                if (scores[r] > best[q].least) offer(&best[q], scores[r], first + 8 * half + r);
-            }
+            __m256i both = _mm256_loadu_si256((const __m256i *)(block + 64 * o + 32 * half));
+            codes[4 * o + half] = _mm256_and_si256(both, low);
+            codes[4 * o + 2 + half] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
         }
+    int q = 0;
+    for (; q + 2 <= n; q += 2) {
+        sums_avx2(codes, octets, queries + q, 2, sums);
+        offer_avx2(sums[0], queries + q, scale, offset, allowed, first, best + q);
+        offer_avx2(sums[1], queries + q + 1, scale, offset, allowed, first, best + q + 1);
+    }
+    if (q < n) {
+        sums_avx2(codes, octets, queries + q, 1, sums);
+        offer_avx2(sums[0], queries + q, scale, offset, allowed, first, best + q);
     }
 }
 
@@ -254,7 +293,7 @@ EXPORT void lookalike_scan(int level, const uint8_t *codes, int64_t first_group,
                              first, best);
                 continue;
             }
-            if (level == 1) {
+            if (level == 1 && octets <= MOST_OCTETS) {
                 group_avx2(block, octets, queries, tile, scale + first, offset + first, mask,
                            first, best);
                 continue;
