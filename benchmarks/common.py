@@ -166,8 +166,8 @@ def _text(file: IO[bytes]) -> str:
 
 
 def index_command(stages: Path, *arguments: str | os.PathLike[str], batch: int = 0) -> list[Any]:
-    """``lookalike ARGUMENTS`` that also writes its stages' seconds; see ``command.py``."""
-    script = Path(__file__).parent / "command.py"
+    """``lookalike ARGUMENTS`` that also writes its stages' seconds; see ``index_child.py``."""
+    script = Path(__file__).parent / "index_child.py"
     return [sys.executable, script, stages, str(batch), *arguments]
 
 

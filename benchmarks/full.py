@@ -11,6 +11,8 @@ default settings; LIBRARY must not exist yet.
 What is known so far lies in LIBRARY.notes.json. Interrupted itself, the benchmark continues with
 --resume, without a kill; seconds of the interrupted part count too, at the least up to its last
 note. (If it was killed itself, the indexer that it had started goes on: wait for it or end it.)
+
+--drawn LIBRARY leaves the encoder out: vectors are drawn like those of LIBRARY, the rest is done.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import drawn
 from common import (
     Finished,
     add_short,
@@ -56,6 +59,9 @@ def main() -> None:
     parser.add_argument("library", type=Path, nargs="?")
     parser.add_argument("--kill-at", type=float, default=0.4, metavar="SHARE")
     parser.add_argument("--resume", action="store_true", help="continue, without a kill")
+    parser.add_argument(
+        "--drawn", type=Path, metavar="LIBRARY", help="vectors drawn like those of this library"
+    )
     parser.add_argument("--name", default="full")
     add_short(parser)
     options = parser.parse_args()
@@ -68,7 +74,7 @@ def main() -> None:
             run = FullRun(folder, Path(scratch) / "library", batch=4, interval=0.02)
             result = run.measure(options.kill_at)
     else:
-        run = FullRun(options.folder, options.library)
+        run = FullRun(options.folder, options.library, drawn_like=options.drawn)
         result = run.resume() if options.resume else run.measure(options.kill_at)
     deliver(options.name, result, short=options.short)
 
@@ -81,7 +87,16 @@ class FullRun:
     library: Path
     batch: int = 0
     interval: float = 1.0
+    drawn_like: Path | None = None
+    """A library whose vectors are imitated instead of computed; see ``drawn.py``."""
     found: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str] | None:
+        """The indexer's; None for this process's own."""
+        if self.drawn_like is None:
+            return None
+        return {**os.environ, drawn.VARIABLE: str(self.drawn_like)}
 
     @property
     def notes(self) -> Path:
@@ -97,7 +112,11 @@ class FullRun:
 
     def begin(self) -> None:
         """Count the files and ask for the plan."""
-        self.found = {"provenance": provenance(), "parts": []}
+        self.found = {
+            "provenance": provenance(),
+            "encoder": "drawn, not computed" if self.drawn_like else "computed",
+            "parts": [],
+        }
         self.found["files_walked"] = sum(1 for _ in walk(self.folder))
         say(f"{self.found['files_walked']:,} files in {self.folder}")
         command = [sys.executable, "-m", "lookalike", "plan", self.folder, "--json"]
@@ -168,7 +187,7 @@ class FullRun:
             command = ["index", self.folder, "--library", self.library]
             try:
                 full = index_command(stages, *command, batch=self.batch)
-                done = watched(full, tick, self.interval)
+                done = watched(full, tick, self.interval, self.environment)
             except BaseException:  # interrupted: what it took until now counts
                 part["seconds"] = round(time.perf_counter() - started, 1)
                 self.note()

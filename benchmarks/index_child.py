@@ -1,18 +1,22 @@
 """The ``lookalike`` command, which also writes how long the stages of indexing took to a file.
 
-    python benchmarks/command.py STAGES.json BATCH index FOLDER --library LIBRARY
+    python benchmarks/index_child.py STAGES.json BATCH index FOLDER --library LIBRARY
 
 Started by other benchmarks. BATCH is 0 for the files a commit takes by default; short runs take
-fewer, so that there is something to kill between two commits.
+fewer, so that there is something to kill between two commits. ``drawn.VARIABLE`` in the environment
+has vectors drawn instead of computed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
+
+import drawn
 
 from lookalike import IndexOptions, Library
 from lookalike.cli.main import main
@@ -26,6 +30,8 @@ def tell(stages: Path, batch: int) -> None:
     def telling(library: Library, paths: Any, options: IndexOptions, progress: Any) -> IndexReport:
         if batch:
             options = dataclasses.replace(options, commit_batch=batch)
+        if like := os.environ.get(drawn.VARIABLE):
+            library._encoder = drawn.DrawnEncoder(Path(like))
         report = add(library, paths, options, progress)
         stages.write_text(json.dumps(report.seconds))
         return report
