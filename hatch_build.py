@@ -15,7 +15,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("src/lookalike/kernels")
-FLAGS = ("-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno")
+FLAGS = ("-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off")
 FREESTANDING = ("-ffreestanding", "-nostdlib", "-D_MM_MALLOC_H_INCLUDED", "-lgcc")
 """For a compiler without the C library's headers, as Debian's alone is; the kernels need none."""
 

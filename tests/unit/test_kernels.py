@@ -25,6 +25,7 @@ from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
 from lookalike.indexes.colour import ROUNDING
 from lookalike.indexes.compact import Effort, make_codes
 from lookalike.kernels import METRICS, reference
+from lookalike.kernels.estimates import Estimated, SecondBlock
 from lookalike.stores.base import HistogramPart
 from lookalike.types import BINS, SparseHistogram
 from tests.conftest import histogram_table, histograms, picture, sparse, vector_table
@@ -452,7 +453,7 @@ def test_the_scan_finds_the_best_estimates(
 def test_a_scan_of_nothing_finds_nothing(level: str) -> None:
     ((rows, scores),) = kernels.scan(*coded(0), np.empty(0, np.uint16), *asked(1), 5)
     assert len(rows) == len(scores) == 0
-    assert kernels.scan(*coded(2), np.full(2, 65_535, np.uint16), *asked(0), 5) == []
+    assert not len(kernels.scan(*coded(2), np.full(2, 65_535, np.uint16), *asked(0), 5))
 
 
 @pytest.mark.parametrize("order", ["equal", "few", "rising", "falling"])
@@ -526,3 +527,80 @@ def test_sums_of_single_rows(level: str, bytes_: int, rows: list[int]) -> None:
                 edge(query.astype(np.int8)),
             )
             np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dim", [1, 8, 13, 1280])
+def test_cosines_in_double_are_the_same_bits_on_any_level(level: str, dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    halves = edge(rng.normal(size=(40, dim)).astype(np.float16))
+    halves[7] = 0
+    query = rng.normal(size=dim)
+    rows = np.array([39, 7, 0, 7, 12])
+    found = kernels.cosines64(halves, query, rows)
+    np.testing.assert_array_equal(found, reference.cosines64(halves, query, rows))
+    vectors = halves[rows].astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1)
+    expected = vectors @ query / np.where(lengths > 0, lengths, 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+class Refinement:
+    """Vectors whose estimates miss part of them, as those of a scan do, in two segments."""
+
+    def __init__(self, rows: int = 900, dim: int = 200, queries: int = 5) -> None:
+        rng = np.random.default_rng(rows)
+        vectors = rng.normal(size=(rows, dim)) * np.linspace(2, 0.2, dim)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        halves = vectors.astype(np.float16)
+        self.parts = [edge(halves[:300]), edge(halves[300:])]
+        self.queries = (vectors[:queries] + 0.03 * rng.normal(size=(queries, dim))).astype("f4")
+        self.queries /= np.linalg.norm(self.queries, axis=1, keepdims=True)
+        codes = rng.integers(0, 256, (rows, 64), dtype=np.uint8)
+        values = rng.integers(-127, 128, (queries, 128)).astype(np.int8)
+        noise = np.full(rows, 1e-6, np.float32)
+        self.second = SecondBlock(codes, noise, values, np.ones(queries, np.float32))
+        self.cosines = self.queries @ halves.astype(np.float32).T
+        near = self.cosines + 0.01 * rng.normal(size=self.cosines.shape)
+        every = np.arange(rows, dtype=np.int32)
+        self.estimated = Estimated.of(
+            [rng.permutation(every) for _ in range(queries)], [np.empty(rows, "f4")] * queries
+        )
+        for q in range(queries):
+            own = self.estimated.found[q]
+            own["score"] = near[q, own["row"]]
+
+
+@pytest.mark.parametrize(
+    ("k", "keep", "sure"), [(10, 400, 60), (10, 900, 900), (1, 5, 1), (50, 40, 30), (10, 2_000, 60)]
+)
+def test_refining_finds_what_its_twin_finds(level: str, k: int, keep: int, sure: int) -> None:
+    given = Refinement()
+    before = given.estimated.found.copy()
+    arguments = (
+        given.parts,
+        given.queries,
+        given.estimated,
+        given.second,
+        k,
+        keep,
+        sure,
+        4.0,
+        1e-4,
+    )
+    found, expected = kernels.refine(*arguments), reference.refine(*arguments)
+    np.testing.assert_array_equal(given.estimated.found, before)
+    assert len(found) == len(expected) == len(given.queries)
+    for (rows, cosines), (own, _), truth in zip(found, expected, given.cosines, strict=True):
+        assert sorted(rows.tolist()) == sorted(own.tolist())
+        np.testing.assert_allclose(cosines, truth[rows], atol=1e-4)  # halves, made unit again
+
+
+def test_refining_compares_few_rows_and_loses_none_of_the_nearest(level: str) -> None:
+    given = Refinement()
+    found = kernels.refine(
+        given.parts, given.queries, given.estimated, given.second, 10, 900, 60, 5.0, 1e-4
+    )
+    for (rows, _), truth in zip(found, given.cosines, strict=True):
+        nearest = np.argsort(-truth)[:10]
+        assert set(nearest.tolist()) <= set(rows.tolist())
+        assert len(rows) < 15

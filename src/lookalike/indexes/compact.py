@@ -29,8 +29,9 @@ from lookalike.indexes.codes import (
     fit_rotation,
 )
 from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, digest
-from lookalike.indexes.exact import ExactIndex, unit_vector
+from lookalike.indexes.exact import MARGIN, ExactIndex, unit_vector
 from lookalike.kernels import GROUP
+from lookalike.kernels.estimates import Estimated, SecondBlock
 from lookalike.stores.base import VectorTable
 from lookalike.types import COSINE, DoubleArray, FloatArray
 
@@ -52,15 +53,21 @@ _ROTATION = "rotation.npz"
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """Rows that pass the first and the second stage, for a search of k."""
+    """Rows that pass the first and the second stage, for a search of k.
+
+    The best ``sure`` of the second are compared exactly; of the others, those whose estimates lie
+    within ``reach`` standard deviations (of what estimates were off by) of being among the k best.
+    """
 
     first: int
     second: int
+    sure: int = 64
+    reach: float = 5.0
 
     @classmethod
     def of(cls, k: int) -> Effort:
         """Enough for a recall of 0.998 at k = 10 of 444,668 (docs/adr/0005-compact-index.md)."""
-        return cls(max(4_000, 100 * k), max(800, 20 * k))
+        return cls(max(4_000, 100 * k), max(800, 20 * k), max(64, 2 * k))
 
 
 class CompactIndex:
@@ -110,21 +117,30 @@ class CompactIndex:
         coded = encode_queries(self._codes.rotation, units)
         if count <= effort.first:
             mask = np.ones(count, bool) if allowed is None else allowed
-            coded_rows = np.flatnonzero(mask[: self._codes.rows]).astype(np.int32)
-            found = [(coded_rows, self._estimates(coded, q, coded_rows)) for q in range(len(units))]
+            few = np.asarray(np.flatnonzero(mask[: self._codes.rows]), np.int32)
+            scores = [self._estimates(coded, q, few) for q in range(len(units))]
+            estimated = Estimated.of([few] * len(units), scores)
         else:
-            found = self._scan(coded, allowed, effort.first)
+            estimated = self._scan(coded, allowed, effort.first)
+        refined = self._refined(units, coded, estimated, k, effort)
         tail = self._tail(allowed)
-        sifted = (self._sifted(coded, q, *found[q], effort) for q in range(len(units)))
-        candidates = (np.concatenate([rows, tail]) for rows in sifted)
-        return [
-            replace(self.exact.nearest_of(query, k, rows), exact=False)
-            for query, rows in zip(queries, candidates, strict=True)
-        ]
+        return [self._ranked(query, k, *refined[q], tail) for q, query in enumerate(queries)]
 
-    def _scan(
-        self, coded: CodedQueries, allowed: Mask | None, keep: int
-    ) -> list[tuple[NDArray[np.int32], FloatArray]]:
+    def _ranked(
+        self,
+        query: DoubleArray,
+        k: int,
+        rows: NDArray[np.int32],
+        cosines: FloatArray,
+        tail: NDArray[np.int64],
+    ) -> Neighbours:
+        """The k nearest of rows with cosines, and of the tail."""
+        if len(tail):
+            rows = np.concatenate([rows, tail])
+            cosines = np.concatenate([cosines, self.exact.rough(query, tail)])
+        return replace(self.exact.nearest_of(query, k, rows.astype(np.int64), cosines), exact=False)
+
+    def _scan(self, coded: CodedQueries, allowed: Mask | None, keep: int) -> Estimated:
         codes = self._codes
         bits = self._everything if allowed is None else _group_bits(allowed, codes.rows)
         return kernels.scan(
@@ -141,22 +157,15 @@ class CompactIndex:
         scale = self._codes.scale[rows] * coded.first_scale[q]
         return np.asarray(self._codes.offset[rows] + scale * sums)
 
-    def _sifted(
-        self,
-        coded: CodedQueries,
-        q: int,
-        rows: NDArray[np.int32],
-        scores: FloatArray,
-        effort: Effort,
-    ) -> NDArray[np.int64]:
-        """Those of the rows whose estimates by both blocks are highest, ascending."""
-        if len(rows) > effort.second:
-            query = coded.second[q]
-            sums = kernels.row_sums(self._codes.second, rows, query)
-            shifted = sums - np.float32(7.5) * np.float32(query.astype(np.int64).sum())
-            scores = scores + self._codes.second_scale[rows] * coded.second_scale[q] * shifted
-            rows = rows[np.argpartition(-scores, effort.second - 1)[: effort.second]]
-        return np.sort(rows).astype(np.int64)
+    def _refined(
+        self, units: FloatArray, coded: CodedQueries, estimated: Estimated, k: int, effort: Effort
+    ) -> Estimated:
+        codes = self._codes
+        second = SecondBlock(codes.second, codes.second_scale, coded.second, coded.second_scale)
+        return kernels.refine(
+            self.exact.parts, units, estimated, second, k, effort.second, effort.sure,
+            effort.reach, 2 * MARGIN,
+        )  # fmt: skip
 
     def _tail(self, allowed: Mask | None) -> NDArray[np.int64]:
         rows = np.arange(self._codes.rows, len(self.ids))

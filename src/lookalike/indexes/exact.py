@@ -14,9 +14,6 @@ from lookalike.types import COSINE, DoubleArray, FloatArray, IdArray
 MARGIN = 1e-4
 """More than a float32 cosine with a row of halves can be off."""
 
-_EXACT_ROWS = 2_048
-"""Rows scored in float64 at a time."""
-
 _ROWS_A_THREAD = 2_048
 
 
@@ -35,7 +32,7 @@ class ExactIndex(ScanIndex):
 
         The query may have any length. A query of zeros is alike to nothing: all scores are 0.
         """
-        return self._rough(query, None).astype(np.float64)
+        return self.rough(query, None).astype(np.float64)
 
     def nearest(self, query: DoubleArray, k: int, allowed: Mask | None = None) -> Neighbours:
         """The k nearest: a rough scan, then those that may be among them scored in float64.
@@ -43,12 +40,21 @@ class ExactIndex(ScanIndex):
         Equal vectors get equal scores, wherever they lie; ties by id.
         """
         if allowed is None or bool(allowed.all()):
-            return self._nearest(query, k, np.arange(len(self.ids)), self._rough(query, None))
+            return self._nearest(query, k, np.arange(len(self.ids)), self.rough(query, None))
         return self.nearest_of(query, k, np.flatnonzero(allowed))
 
-    def nearest_of(self, query: DoubleArray, k: int, rows: NDArray[np.int64]) -> Neighbours:
-        """The k nearest of some rows, ascending (m,), as ``nearest`` finds them."""
-        return self._nearest(query, k, rows, self._rough(query, rows))
+    def nearest_of(
+        self,
+        query: DoubleArray,
+        k: int,
+        rows: NDArray[np.int64],
+        rough: FloatArray | None = None,
+    ) -> Neighbours:
+        """The k nearest of some rows (m,), as ``nearest`` finds them.
+
+        ``rough`` float32 (m,) are their cosines, off by at most MARGIN; without them, rows ascend.
+        """
+        return self._nearest(query, k, rows, self.rough(query, rows) if rough is None else rough)
 
     def _nearest(
         self, query: DoubleArray, k: int, rows: NDArray[np.int64], rough: FloatArray
@@ -57,8 +63,8 @@ class ExactIndex(ScanIndex):
             rows, rough, MARGIN, lambda near: self.score_rows(query, near), COSINE, self.ids, k
         )
 
-    def _rough(self, query: DoubleArray, rows: NDArray[np.int64] | None) -> FloatArray:
-        """Cosines with ``rows``, ascending, or with all; float32."""
+    def rough(self, query: DoubleArray, rows: NDArray[np.int64] | None) -> FloatArray:
+        """Cosines with ``rows``, ascending, or with all; float32, off by at most MARGIN."""
         target = unit_vector(query).astype(np.float32)
         out = np.empty(len(self.ids) if rows is None else len(rows), np.float32)
         for start, part in zip(self._starts, self.parts, strict=False):
@@ -73,22 +79,13 @@ class ExactIndex(ScanIndex):
         """Cosines with the given rows only, float64 (m,)."""
         target = unit_vector(query)
         out = np.empty(len(rows))
-        for start in range(0, len(rows), _EXACT_ROWS):
-            chosen = rows[start : start + _EXACT_ROWS]
-            vectors = self._take(chosen)
-            # einsum sums each row by itself, so that its score does not depend on its neighbours
-            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-            products = np.einsum("ij,j->i", vectors, target)
-            out[start : start + len(chosen)] = products / np.where(lengths > 0, lengths, 1.0)
-        return np.clip(out, -1.0, 1.0)
-
-    def _take(self, rows: NDArray[np.int64]) -> DoubleArray:
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
-        out = np.empty((len(rows), self.parts[0].shape[1] if self.parts else 0))
         for number in np.unique(numbers):
-            of_part = numbers == number
-            out[of_part] = self.parts[number][rows[of_part] - self._starts[number]]
-        return out
+            own = numbers == number
+            out[own] = kernels.cosines64(
+                self.parts[number], target, rows[own] - self._starts[number]
+            )
+        return np.clip(out, -1.0, 1.0)
 
 
 def _cosines(

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.kernels import reference
-from lookalike.types import BINS, FloatArray
+from lookalike.kernels.estimates import FOUND, Estimated, SecondBlock
+from lookalike.types import BINS, DoubleArray, FloatArray
 
 T = TypeVar("T")
 
@@ -34,8 +35,6 @@ COMPILED = Path(__file__).with_name("_kernels.so")
 
 GROUP = 16
 """Rows that are coded and scanned together."""
-
-FOUND = np.dtype([("score", "=f4"), ("row", "=i4")])
 
 METRICS = ("correlation", "chi-square", "intersection", "bhattacharyya")
 """The metrics in the order of their numbers in ``kernels.c``."""
@@ -299,6 +298,21 @@ def cosines(
     return out
 
 
+def cosines64(
+    halves: NDArray[np.float16], query: DoubleArray, rows: NDArray[np.int64]
+) -> DoubleArray:
+    """As ``cosines``, in float64: a unit query float64 (dim,), some rows (m,)."""
+    if _native is None:
+        return reference.cosines64(halves, query, rows)
+    halves, query, rows = _as(halves, np.float16), _as(query, np.float64), _as(rows, np.int64)
+    out = np.empty(len(rows))
+    _native.lookalike_cosines64(
+        _pointer(halves), ctypes.c_int(halves.shape[1]), _pointer(rows), _long(len(rows)),
+        _pointer(query), _pointer(out),
+    )  # fmt: skip
+    return out
+
+
 def scan(
     codes: NDArray[np.uint8],
     scale: FloatArray,
@@ -307,16 +321,17 @@ def scan(
     queries: NDArray[np.int8],
     query_scale: FloatArray,
     keep: int,
-) -> list[tuple[NDArray[np.int32], FloatArray]]:
+) -> Estimated:
     """Per query, rows with the highest estimates and these: at least ``keep`` if so many allowed.
 
     ``codes`` uint8 (groups, octets, 64), see ``kernels.c``; ``scale`` and ``offset`` float32
     (16 * groups,); ``allowed`` uint16 (groups,), a bit per row; ``queries`` int8 (n, 8 * octets).
     A row's estimate is offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)).
-    Unordered; up to ``keep`` per thread. Groups in which no row is allowed are not even read.
+    Up to ``keep`` per thread. Groups in which no row is allowed are not even read.
     """
     if _native is None:
-        return reference.scan(codes, scale, offset, allowed, queries, query_scale, keep)
+        found = reference.scan(codes, scale, offset, allowed, queries, query_scale, keep)
+        return Estimated.of([rows for rows, _ in found], [scores for _, scores in found])
     n, room = len(queries), keep + max(keep, 256)
     codes, allowed = _as(codes, np.uint8), _as(allowed, np.uint16)
     scale, offset = _as(scale, np.float32), _as(offset, np.float32)
@@ -334,12 +349,65 @@ def scan(
         return found, counts
 
     parts = in_parallel(part, len(codes), least=2_048)
-    return [_joined([found[q, : counts[q]] for found, counts in parts]) for q in range(n)]
+    return _joined(parts, keep)
 
 
-def _joined(found: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int32], FloatArray]:
-    together = np.concatenate(found)
-    return together["row"], together["score"]
+def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[np.int64]]], keep: int) -> Estimated:
+    """What several threads found for the same queries."""
+    founds, counts = zip(*parts, strict=True)
+    if all(bool((own == keep).all()) for own in counts):
+        return Estimated(
+            np.concatenate([own[:, :keep] for own in founds], axis=1), np.sum(counts, axis=0)
+        )
+    together = [
+        np.concatenate([found[q, : own[q]] for found, own in parts]) for q in range(len(counts[0]))
+    ]
+    return Estimated.of([own["row"] for own in together], [own["score"] for own in together])
+
+
+def refine(
+    parts: Sequence[NDArray[np.float16]],
+    queries: FloatArray,
+    estimated: Estimated,
+    second: SecondBlock,
+    k: int,
+    keep: int,
+    sure: int,
+    reach: float,
+    slack: float,
+) -> Estimated:
+    """Exact cosines of the rows that may be among the k nearest of unit queries float32 (n, dim).
+
+    The estimates gain the second block's share; the best ``keep`` of a query go on. The first
+    ``sure`` of these are compared with whole vectors, which shows how far estimates are off, and
+    of the others those that are within ``reach`` standard deviations of being among the k best.
+    Rows more than ``slack`` below the k-th are left out. ``parts`` float16 (n_i, dim) follow each
+    other.
+    """
+    if _native is None:
+        return reference.refine(parts, queries, estimated, second, k, keep, sure, reach, slack)
+    held = [_as(part, np.float16) for part in parts if len(part)]
+    segments = np.array([part.ctypes.data for part in held], np.uintp)
+    starts = np.cumsum([0, *(len(part) for part in held)])[:-1].astype(np.int64)
+    found, counts = estimated.found.copy(), _as(estimated.counts, np.int64)
+    queries, values = _as(queries, np.float32), _as(second.queries, np.int8)
+    codes, scale = _as(second.codes, np.uint8), _as(second.scale, np.float32)
+    query_scale = _as(second.query_scale, np.float32)
+    correction = (-7.5 * values.sum(axis=1, dtype=np.int64)).astype(np.float32)
+    out, filled = np.empty((len(queries), keep), FOUND), np.empty(len(queries), np.int64)
+
+    def some(first: int, last: int) -> None:
+        _native.lookalike_refine(
+            ctypes.c_int(_level), _pointer(segments), _pointer(starts), ctypes.c_int(len(held)),
+            ctypes.c_int(queries.shape[1]), _pointer(codes), ctypes.c_int(codes.shape[1]),
+            _pointer(scale), _pointer(values), _pointer(query_scale), _pointer(correction),
+            _pointer(queries), _long(first), _long(last), _long(k), _long(keep), _long(sure),
+            ctypes.c_float(reach), ctypes.c_float(slack), _pointer(found), _long(found.shape[1]),
+            _pointer(counts), _pointer(out), _pointer(filled),
+        )  # fmt: skip
+
+    in_parallel(some, len(queries), least=1)
+    return Estimated(out, filled)
 
 
 def row_sums(

@@ -62,6 +62,14 @@ static void select_best(Found *found, int64_t n, int64_t keep)
     }
 }
 
+static float lowest(const Found *found, int64_t n)
+{
+    float least = found[0].score;
+    for (int64_t i = 1; i < n; i++)
+        if (found[i].score < least) least = found[i].score;
+    return least;
+}
+
 /* The best `keep` seen so far, among up to `room` that wait to be sorted out. */
 typedef struct {
     Found *found;
@@ -74,10 +82,7 @@ static inline void offer(Best *best, float score, int32_t row)
     if (best->count == best->room) {
         select_best(best->found, best->count, best->keep);
         best->count = best->keep;
-        float least = best->found[0].score;
-        for (int64_t i = 1; i < best->keep; i++)
-            if (best->found[i].score < least) least = best->found[i].score;
-        best->least = least;
+        float least = best->least = lowest(best->found, best->keep);
         if (score <= least) return;
     }
     best->found[best->count].score = score;
@@ -326,6 +331,24 @@ static int32_t row_plain(const uint8_t *codes, int bytes, const int8_t *query)
 }
 
 #if X86
+AVX2 static int32_t row_avx2(const uint8_t *codes, int bytes, const int8_t *query)
+{
+    const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    __m256i sum = _mm256_setzero_si256();
+    for (int j = 0; j < bytes; j += 32) {
+        __m256i both = _mm256_loadu_si256((const __m256i *)(codes + j));
+        __m256i a = _mm256_maddubs_epi16(_mm256_and_si256(both, low),
+                                         _mm256_loadu_si256((const __m256i *)(query + j)));
+        __m256i b = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(both, 4), low),
+                                         _mm256_loadu_si256((const __m256i *)(query + bytes + j)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
+    }
+    int32_t parts[8], whole = 0;
+    _mm256_storeu_si256((__m256i *)parts, sum);
+    for (int i = 0; i < 8; i++) whole += parts[i];
+    return whole;
+}
+
 AVX512 static int32_t row_avx512(const uint8_t *codes, int bytes, const int8_t *query)
 {
     const __m512i low = _mm512_set1_epi8(15);
@@ -341,19 +364,21 @@ AVX512 static int32_t row_avx512(const uint8_t *codes, int bytes, const int8_t *
 }
 #endif
 
+static int32_t one_row(int level, const uint8_t *codes, int bytes, const int8_t *query)
+{
+#if X86
+    if (level >= 2 && bytes % 64 == 0) return row_avx512(codes, bytes, query);
+    if (level >= 1 && bytes % 32 == 0) return row_avx2(codes, bytes, query);
+#endif
+    return row_plain(codes, bytes, query);
+}
+
 EXPORT void lookalike_row_sums(int level, const uint8_t *codes, int bytes, const int32_t *rows,
                                int64_t n, const int8_t *query, int32_t *sums)
 {
     for (int64_t i = 0; i < n; i++) {
         if (i + 8 < n) __builtin_prefetch(codes + (int64_t)rows[i + 8] * bytes);
-        const uint8_t *own = codes + (int64_t)rows[i] * bytes;
-#if X86
-        if (level >= 2 && bytes % 64 == 0) {
-            sums[i] = row_avx512(own, bytes, query);
-            continue;
-        }
-#endif
-        sums[i] = row_plain(own, bytes, query);
+        sums[i] = one_row(level, codes + (int64_t)rows[i] * bytes, bytes, query);
     }
 }
 
@@ -438,26 +463,174 @@ static float root(float value)
 #endif
 }
 
+static double root64(double value)
+{
+#if X86
+    return _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set_sd(value)));
+#else
+    return __builtin_sqrt(value);
+#endif
+}
+
+static float cosine(int level, const uint16_t *row, int dim, const float *query)
+{
+    float product, square;
+#if X86
+    if (level >= 2) products_avx512(row, dim, query, &product, &square);
+    else if (level == 1) products_avx2(row, dim, query, &product, &square);
+    else
+#endif
+        products_plain(row, dim, query, &product, &square);
+    return square > 0 ? product / root(square) : 0;
+}
+
 /* Cosines of a float32 unit query with rows of halves; a row of zeros has cosine 0. `rows` NULL
    means row 0 to n - 1. */
 EXPORT void lookalike_cosines(int level, const uint16_t *halves, int dim, const int64_t *rows,
                               int64_t n, const float *query, float *out)
 {
     for (int64_t i = 0; i < n; i++) {
-        float product, square;
         const uint16_t *row = halves + (rows ? rows[i] : i) * dim;
         if (rows && i + 1 < n) {
             const char *next = (const char *)(halves + rows[i + 1] * dim);
             for (int line = 0; line < 2 * dim; line += 64) __builtin_prefetch(next + line);
         }
-#if X86
-        if (level >= 2) products_avx512(row, dim, query, &product, &square);
-        else if (level == 1) products_avx2(row, dim, query, &product, &square);
-        else
-#endif
-            products_plain(row, dim, query, &product, &square);
-        out[i] = square > 0 ? product / root(square) : 0;
+        out[i] = cosine(level, row, dim, query);
     }
+}
+
+/* As lookalike_cosines, in double: for the few rows whose order is decided. */
+EXPORT void lookalike_cosines64(const uint16_t *halves, int dim, const int64_t *rows, int64_t n,
+                                const double *query, double *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const uint16_t *row = halves + rows[i] * dim;
+        double product[8] = { 0 }, square[8] = { 0 };
+        for (int j = 0; j < dim; j++) {
+            double value = widen(row[j]);
+            product[j % 8] += value * query[j];
+            square[j % 8] += value * value;
+        }
+        for (int j = 1; j < 8; j++) {
+            product[0] += product[j];
+            square[0] += square[j];
+        }
+        out[i] = square[0] > 0 ? product[0] / root64(square[0]) : 0;
+    }
+}
+
+/* ---- from estimates to exact cosines ---------------------------------------------------------
+
+   What a scan found becomes a few rows with exact cosines: all estimates are refined by the second
+   block of codes, the best `keep` of them go on. The `sure` first of these are compared exactly;
+   they show how far estimates are off, and only rows that may still be among the k best within
+   `reach` deviations of that are compared, too. */
+
+/* Row `row` of segments that follow each other: segment i begins at row starts[i]. */
+static const uint16_t *row_of(const uint16_t *const *segments, const int64_t *starts, int count,
+                              int dim, int64_t row)
+{
+    int low = 0, high = count - 1;
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        if (starts[middle] <= row) low = middle;
+        else high = middle - 1;
+    }
+    return segments[low] + (row - starts[low]) * dim;
+}
+
+typedef struct {
+    const uint16_t *const *segments;
+    const int64_t *starts;
+    int count, dim;
+} Table;
+
+static void compare(int level, const Table *table, const Found *found, int64_t n,
+                    const float *query, Found *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (i + 1 < n) {
+            const char *next = (const char *)row_of(table->segments, table->starts, table->count,
+                                                    table->dim, found[i + 1].row);
+            for (int line = 0; line < 2 * table->dim; line += 64) __builtin_prefetch(next + line);
+        }
+        const uint16_t *row = row_of(table->segments, table->starts, table->count, table->dim,
+                                     found[i].row);
+        out[i] = (Found){ cosine(level, row, table->dim, query), found[i].row };
+    }
+}
+
+/* found[0 .. n) of one query becomes out[0 .. result): rows and exact cosines, those of the k best
+   among them, those below the k-th by more than `slack` left out. out has room for keep rows. */
+static int64_t refine_one(int level, const Table *table, const uint8_t *codes, int bytes,
+                          const float *code_scale, const int8_t *values, float value_scale,
+                          float correction, const float *query, int64_t k, int64_t keep,
+                          int64_t sure, float reach, float slack, Found *found, int64_t n,
+                          Found *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (i + 8 < n) __builtin_prefetch(codes + (int64_t)found[i + 8].row * bytes);
+        int64_t row = found[i].row;
+        int32_t sum = one_row(level, codes + row * bytes, bytes, values);
+        found[i].score += code_scale[row] * value_scale * ((float)sum + correction);
+    }
+    if (n > keep) {
+        select_best(found, n, keep);
+        n = keep;
+    }
+    if (sure > n) sure = n;
+    select_best(found, n, sure);
+    compare(level, table, found, sure, query, out);
+    int64_t done = sure;
+    if (sure < n && k <= sure && sure > 1) {
+        double sum = 0, squares = 0;
+        for (int64_t i = 0; i < sure; i++) {
+            double off = out[i].score - found[i].score;
+            sum += off;
+            squares += off * off;
+        }
+        double mean = sum / (double)sure, variance = squares / (double)sure - mean * mean;
+        select_best(out, sure, k);
+        float least = lowest(out, k);
+        float open = least - (float)mean - reach * root(variance > 0 ? (float)variance : 0);
+        int64_t left = sure;
+        for (int64_t i = sure; i < n; i++)
+            if (found[i].score >= open) {
+                Found swapped = found[left];
+                found[left++] = found[i];
+                found[i] = swapped;
+            }
+        compare(level, table, found + sure, left - sure, query, out + sure);
+        done = left;
+    } else {
+        compare(level, table, found + sure, n - sure, query, out + sure);
+        done = n;
+    }
+    if (done <= k) return done;
+    select_best(out, done, k);
+    float least = lowest(out, k) - slack;
+    int64_t result = k;
+    for (int64_t i = k; i < done; i++)
+        if (out[i].score >= least) out[result++] = out[i];
+    return result;
+}
+
+/* refine_one for queries `first` to `last` (excluded). found has `room` places a query, of which
+   counts are filled; out has keep places a query, and filled takes how many are. */
+EXPORT void lookalike_refine(int level, const uint16_t *const *segments, const int64_t *starts,
+                             int segment_count, int dim, const uint8_t *codes, int bytes,
+                             const float *code_scale, const int8_t *values,
+                             const float *value_scale, const float *correction,
+                             const float *queries, int64_t first, int64_t last, int64_t k,
+                             int64_t keep, int64_t sure, float reach, float slack, Found *found,
+                             int64_t room, const int64_t *counts, Found *out, int64_t *filled)
+{
+    Table table = { segments, starts, segment_count, dim };
+    for (int64_t q = first; q < last; q++)
+        filled[q] = refine_one(level, &table, codes, bytes, code_scale,
+                               values + q * 2 * bytes, value_scale[q], correction[q],
+                               queries + q * dim, k, keep, sure, reach, slack, found + q * room,
+                               counts[q], out + q * keep);
 }
 
 /* ---- resampling pictures ---------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.kernels.estimates import Estimated, SecondBlock
 from lookalike.types import BINS, DoubleArray, FloatArray
 
 _ROWS = 4_096
@@ -84,6 +85,76 @@ def cosines(
         out[start:stop] = np.where(
             lengths > 0, (vectors @ query) / np.where(lengths > 0, lengths, 1), 0
         )
+    return out
+
+
+def cosines64(
+    halves: NDArray[np.float16], query: DoubleArray, rows: NDArray[np.int64]
+) -> DoubleArray:
+    """See ``kernels.cosines64``."""
+    out = np.empty(len(rows))
+    for start in range(0, len(rows), _ROWS):
+        vectors = halves[rows[start : start + _ROWS]].astype(np.float64)
+        lengths = np.sqrt(_sum_in_eights(vectors * vectors))
+        products = _sum_in_eights(vectors * query)
+        out[start : start + len(vectors)] = products / np.where(lengths > 0, lengths, 1.0)
+    return out
+
+
+def _sum_in_eights(numbers: DoubleArray) -> DoubleArray:
+    """Sums of rows in the order of ``kernels.c``, eight at a time and then these, bit for bit."""
+    rows, dim = numbers.shape
+    eights = np.zeros((-(-dim // 8), 8, rows))
+    eights.reshape(-1, rows)[:dim] = numbers.T
+    total = np.zeros(rows)
+    for part in eights.sum(axis=0):
+        total += part
+    return total
+
+
+def refine(
+    parts: Sequence[NDArray[np.float16]],
+    queries: FloatArray,
+    estimated: Estimated,
+    second: SecondBlock,
+    k: int,
+    keep: int,
+    sure: int,
+    reach: float,
+    slack: float,
+) -> Estimated:
+    """See ``kernels.refine``."""
+    refined = []
+    for q, query in enumerate(queries):
+        rows, estimates = estimated[q]
+        values = second.queries[q]
+        sums = row_sums(second.codes, rows, values) - np.float32(7.5 * values.sum(dtype=np.int64))
+        estimates = estimates + second.scale[rows] * second.query_scale[q] * sums
+        order = np.argsort(-estimates, kind="stable")[:keep]
+        rows, estimates = rows[order], estimates[order]
+        exact = _segment_cosines(parts, query, rows[:sure])
+        if k <= sure < len(rows) and sure > 1:
+            off = exact.astype(np.float64) - estimates[:sure]
+            least = np.partition(exact, -k)[-k] - off.mean() - reach * off.std()
+            rows = rows[(np.arange(len(rows)) < sure) | (estimates >= least)]
+        exact = np.concatenate([exact, _segment_cosines(parts, query, rows[sure:])])
+        if len(rows) > k:
+            near = exact >= np.partition(exact, -k)[-k] - np.float32(slack)
+            rows, exact = rows[near], exact[near]
+        refined.append((rows, exact))
+    return Estimated.of([rows for rows, _ in refined], [exact for _, exact in refined])
+
+
+def _segment_cosines(
+    parts: Sequence[NDArray[np.float16]], query: FloatArray, rows: NDArray[np.int32]
+) -> FloatArray:
+    """Cosines with some rows of parts that follow each other."""
+    starts = np.cumsum([0, *map(len, parts)])
+    numbers = np.searchsorted(starts, rows, side="right") - 1
+    out = np.empty(len(rows), np.float32)
+    for number in np.unique(numbers):
+        own = numbers == number
+        out[own] = cosines(parts[number], query, rows[own] - starts[number])
     return out
 
 
