@@ -140,7 +140,7 @@ def watched(
                     now = memory(process.pid)
                     peak, anon = max(peak, now["VmHWM"]), max(anon, now["RssAnon"])
                     if tick():
-                        process.send_signal(signal.SIGKILL)
+                        os.kill(process.pid, signal.SIGKILL)  # send_signal might reap it
                 time.sleep(interval / 10)
         except BaseException:
             process.kill()
