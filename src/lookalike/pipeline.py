@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -249,10 +250,42 @@ def outcomes(
         limits=options.limits,
         budget=memory_budget(options.memory_limit),
     )
-    with ThreadPoolExecutor(options.threads, "index") as pool:
-        batches = batched(entries, options.encode_batch)
+    with (
+        ThreadPoolExecutor(options.threads, "index") as pool,
+        ThreadPoolExecutor(1, "announce") as announcer,
+    ):
+        batches = announced(batched(entries, options.encode_batch), announcer)
         for batch in ordered_map(pool, work, batches, AHEAD):
             yield from batch
+
+
+def announced(
+    batches: Iterable[list[FileEntry]], pool: ThreadPoolExecutor
+) -> Iterator[list[FileEntry]]:
+    """The same batches; the system is told meanwhile that their files will be read soon.
+
+    A third of the time beside encoding went into waiting for files that were not in memory.
+    """
+    for batch in batches:
+        pool.submit(announce, batch)
+        yield batch
+
+
+ANNOUNCED_BYTES = 1_000_000
+"""What of a file is asked for at most, so that large ones do not push out what others need."""
+
+
+def announce(entries: Sequence[FileEntry]) -> None:
+    """Ask the system to read the beginnings of files ahead; nothing happens where it cannot."""
+    if not hasattr(os, "posix_fadvise"):  # macOS, Windows
+        return
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            file = os.open(entry.path, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                os.posix_fadvise(file, 0, ANNOUNCED_BYTES, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(file)
 
 
 def memory_budget(limit: int | None) -> MemoryBudget:
@@ -355,7 +388,9 @@ def _encoded(batch: list[Analysed | Outcome], encoder: Encoder) -> list[Outcome]
 
 def highest_logits(logits: FloatArray, keep: int = LOGITS_KEPT) -> ClassLogits:
     """The ``keep`` highest of float32 (classes,), descending, ties by class."""
-    order = np.argsort(-logits, kind="stable")[:keep]
+    least = np.partition(logits, -keep)[-keep] if keep < len(logits) else -np.inf
+    near = np.flatnonzero(logits >= least)  # with all that are equal to the last
+    order = near[np.argsort(-logits[near], kind="stable")[:keep]]
     return ClassLogits(order.astype(np.uint16), logits[order])
 
 

@@ -338,17 +338,25 @@ def scan(
     queries, query_scale = _as(queries, np.int8), _as(query_scale, np.float32)
     correction = (-7.5 * queries.sum(axis=1, dtype=np.int64)).astype(np.float32)
 
-    def part(first: int, last: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        found, counts = np.empty((n, room), FOUND), np.empty(n, np.int64)
+    def some(rows: tuple[int, int], own: tuple[int, int]) -> tuple[Any, Any]:
+        """The best of groups ``rows`` for queries ``own``."""
+        asked = slice(*own)
+        count = own[1] - own[0]
+        found, counts = np.empty((count, room), FOUND), np.empty(count, np.int64)
+        values, sizes, corrections = queries[asked], query_scale[asked], correction[asked]
         _native.lookalike_scan(
-            ctypes.c_int(_level), _pointer(codes), _long(first), _long(last),
+            ctypes.c_int(_level), _pointer(codes), _long(rows[0]), _long(rows[1]),
             ctypes.c_int(codes.shape[1]), _pointer(scale), _pointer(offset), _pointer(allowed),
-            _pointer(queries), _pointer(query_scale), _pointer(correction), ctypes.c_int(n),
+            _pointer(values), _pointer(sizes), _pointer(corrections), ctypes.c_int(count),
             _long(keep), _long(room), _pointer(found), _pointer(counts),
         )  # fmt: skip
         return found, counts
 
-    parts = in_parallel(part, len(codes), least=2_048)
+    if n >= 4 * cores():  # each thread has its queries, and no row is kept twice
+        by_query = in_parallel(lambda a, b: some((0, len(codes)), (a, b)), n, least=1)
+        founds, counts = zip(*by_query, strict=True)
+        return Estimated(np.concatenate(founds)[:, :keep], np.concatenate(counts))
+    parts = in_parallel(lambda a, b: some((a, b), (0, n)), len(codes), least=2_048)
     return _joined(parts, keep)
 
 

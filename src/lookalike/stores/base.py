@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from lookalike.types import (
     State,
 )
 
+LOOKUPS_BEFORE_SORTING = 32
+"""Single ids looked for one by one before all are sorted: that takes as long as a hundred."""
+
 RECORD_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "lookalike record")
 """A record's id is UUIDv5 of this namespace and the hexadecimal SHA-256 of its bytes."""
 
@@ -45,6 +49,9 @@ class IdentifiedRows:
 
     def row_of(self, record: UUID) -> int | None:
         """The row of a live record, or None."""
+        if next(self._lookups) >= LOOKUPS_BEFORE_SORTING:
+            row = int(self.rows_of(np.frombuffer(record.bytes, ID_DTYPE))[0])
+            return None if row < 0 else row
         high, low = _halves(np.frombuffer(record.bytes, ID_DTYPE))
         highs, lows = _halves(self.ids)
         found = np.flatnonzero((highs == high) & (lows == low) & self.live)
@@ -72,6 +79,10 @@ class IdentifiedRows:
         found = self.rows_of(records)
         mask[found[found >= 0]] = True
         return mask
+
+    @cached_property
+    def _lookups(self) -> Iterator[int]:
+        return itertools.count()
 
     @cached_property
     def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
