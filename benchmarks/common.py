@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,9 @@ import numpy as np
 from PIL import Image
 
 import lookalike
+from lookalike import Library
+from lookalike.indexes import compact
+from lookalike.query import tables
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -87,6 +91,49 @@ def small_photos(folder: Path, count: int, classes: int, seed: int) -> None:
         Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path, quality=90)
 
 
+@contextlib.contextmanager
+def short_library(records: int = 120) -> Iterator[Library]:
+    """A library of a few small pictures that is searched as half a million would be."""
+    usual = compact.LEAST_ROWS, compact.Effort.of
+    compact.LEAST_ROWS = tables.LEAST_ROWS = 50
+    compact.Effort.of = classmethod(lambda cls, k: cls(90, 60, 30))  # type: ignore[assignment]
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            small_photos(Path(scratch) / "photos", records, 6, seed=1)
+            with Library.open(Path(scratch) / "library", create=True) as library:
+                library.add([Path(scratch) / "photos"])
+                yield library
+    finally:
+        compact.LEAST_ROWS = tables.LEAST_ROWS = usual[0]
+        compact.Effort.of = usual[1]  # type: ignore[method-assign]
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+def clocked(
+    function: Callable[[], Any], items: Iterable[Any]
+) -> tuple[list[Any], dict[str, float]]:
+    """``function`` of each item, and its milliseconds: median, 99th percentile, how many."""
+    values, seconds = [], []
+    for item in items:
+        started = time.perf_counter()
+        values.append(function(item))
+        seconds.append(time.perf_counter() - started)
+    ms = np.array(seconds) * 1e3
+    figures = {"p50_ms": float(np.median(ms)), "p99_ms": float(np.percentile(ms, 99))}
+    return values, {**{name: round(ms, 3) for name, ms in figures.items()}, "asked": len(values)}
+
+
+def recall(found: Sequence[Any], truth: Sequence[Any]) -> float:
+    """The mean share of the true rows that was found."""
+    shares = [
+        len(np.intersect1d(own, right)) / max(1, len(right))
+        for own, right in zip(found, truth, strict=True)
+    ]
+    return round(float(np.mean(shares)), 4)
+
+
 # -- other processes -------------------------------------------------------------------------------
 
 
@@ -150,7 +197,7 @@ def watched(
         return Finished(process.returncode, seconds, cpu, peak, anon, _text(out), _text(err))
 
 
-def memory(pid: int) -> dict[str, int]:
+def memory(pid: int | str = "self") -> dict[str, int]:
     """Bytes: the most a process ever had resident (VmHWM), and what of it is anonymous now."""
     found = {"VmHWM": 0, "RssAnon": 0}
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
