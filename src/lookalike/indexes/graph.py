@@ -29,13 +29,14 @@ FITTED_ROWS = 16_384
 REBUILD_GROWTH = 1.5
 """The graph is made anew when the table has grown by this factor; until then it is updated."""
 
-MOST_LOST = 5
-"""A row that has lost more than one in so many of its neighbours is searched again."""
+SPARE = 5
+"""Lists are kept longer than asked for by one in so many: a row that has lost no more neighbours
+than that needs no new search, and every list that is handed out is full."""
 
 _SAMPLE = 16
 """Vectors by which a table of the same records in another space is told apart."""
 
-_CHUNK = 4_096
+_CHUNK = 2_048
 
 _VERSION = "v1"
 _SPACE = "space.npz"
@@ -74,16 +75,19 @@ class Reduction:
         return cls(mean, np.ascontiguousarray(axes[:, :MOST_DIMS], np.float32))
 
     def points(self, table: VectorTable) -> FloatArray:
-        """All vectors reduced, float32 (n, d); equal ones give equal points."""
+        """All vectors reduced, float32 (n, d).
+
+        Products are taken in float64: in float32 equal vectors get unequal points, as BLAS sums in
+        an order that depends on where in the table they lie.
+        """
         out = np.empty((len(table.ids), self.axes.shape[1]), np.float32)
-        chunk = np.zeros((_CHUNK, table.dim), np.float32)  # a product's rounding depends on shapes
+        mean, axes = self.mean.astype(np.float64), self.axes.astype(np.float64)
         start = 0
         for part in table.parts:
             for at in range(0, len(part), _CHUNK):
-                some = part[at : at + _CHUNK]
-                np.subtract(some, self.mean, out=chunk[: len(some)])
-                out[start : start + len(some)] = (chunk @ self.axes)[: len(some)]
-                start += len(some)
+                centred = part[at : at + _CHUNK] - mean
+                out[start : start + len(centred)] = centred @ axes
+                start += len(centred)
         return out
 
 
@@ -92,25 +96,23 @@ class TableGraph:
     """A graph by the rows of a table, as it is kept, with all that an update needs.
 
     ``regions.of`` tells which rows are in it: those that lived then. The others have empty lists.
+    Lists have k places, and one more for every ``SPARE``.
     """
 
     reduction: Reduction
     regions: Regions
     lists: Lists
-
-    @property
-    def k(self) -> int:
-        """Places of a list."""
-        return int(self.lists.neighbours.shape[1])
+    k: int
 
     def of_records(self, table: VectorTable) -> NeighbourGraph:
         """The graph of the records that live in ``table``, which are those in it."""
         live = self.regions.of >= 0
-        lists = self.lists
+        neighbours = self.lists.neighbours[:, : self.k]
+        distances = self.lists.distances[:, : self.k]
         if live.all():
-            return NeighbourGraph(table.ids, lists.neighbours, lists.distances)
+            return NeighbourGraph(table.ids, neighbours, distances)
         place = np.append(np.cumsum(live, dtype=np.int32) - 1, np.int32(-1))  # of row -1: -1
-        return NeighbourGraph(table.ids[live], place[lists.neighbours[live]], lists.distances[live])
+        return NeighbourGraph(table.ids[live], place[neighbours[live]], distances[live])
 
 
 def build(table: VectorTable, k: int) -> TableGraph:
@@ -119,9 +121,13 @@ def build(table: VectorTable, k: int) -> TableGraph:
     points = reduction.points(table)
     rows = np.flatnonzero(table.live).astype(np.int32)
     regions = Regions.cut(points, rows)
-    lists = Lists.empty(len(points), k)
+    lists = Lists.empty(len(points), _places(k))
     regions.search(points, rows, lists)
-    return TableGraph(reduction, regions, lists)
+    return TableGraph(reduction, regions, lists, k)
+
+
+def _places(k: int) -> int:
+    return k + -(-k // SPARE)
 
 
 def without_dead(graph: TableGraph, live: NDArray[np.bool_]) -> TableGraph:
@@ -145,12 +151,11 @@ def without_dead(graph: TableGraph, live: NDArray[np.bool_]) -> TableGraph:
 
 
 def wanting(graph: TableGraph) -> Rows:
-    """Rows that have lost so many neighbours that they are to be searched again."""
+    """Rows that have lost so many neighbours that k are no longer known: to be searched again."""
     inside = graph.regions.of >= 0
     others = int(inside.sum()) - 1
     have = (graph.lists.neighbours >= 0).sum(axis=1)
-    least = min(graph.k - graph.k // MOST_LOST, others)
-    return np.flatnonzero(inside & (have < least)).astype(np.int32)
+    return np.flatnonzero(inside & (have < min(graph.k, others))).astype(np.int32)
 
 
 def with_rows(graph: TableGraph, table: VectorTable, added: Rows, again: Rows) -> TableGraph:
@@ -164,7 +169,7 @@ def with_rows(graph: TableGraph, table: VectorTable, added: Rows, again: Rows) -
     settled = np.flatnonzero(of >= 0).astype(np.int32)
     settled = settled[~np.isin(settled, again)]
     regions = replace(graph.regions, of=of).with_rows(points, added)
-    tail = Lists.empty(longer, graph.k)
+    tail = Lists.empty(longer, _places(graph.k))
     neighbours = np.concatenate([graph.lists.neighbours, tail.neighbours])
     distances = np.concatenate([graph.lists.distances, tail.distances])
     neighbours[again], distances[again] = -1, np.inf
@@ -173,7 +178,7 @@ def with_rows(graph: TableGraph, table: VectorTable, added: Rows, again: Rows) -
     _bound(lists, settled)
     regions.announce(points, added, settled, lists)
     distances[neighbours < 0] = np.inf
-    return TableGraph(graph.reduction, regions, lists)
+    return replace(graph, regions=regions, lists=lists)
 
 
 def _bound(lists: Lists, rows: Rows) -> None:
@@ -265,15 +270,15 @@ class GraphCache:
             (reduction.mean, np.float32, (dim,)),
             (reduction.axes, np.float32, (dim, dims)),
             (centres, np.float32, (*centres.shape[:1], dims)),
-            (neighbours, np.int32, (rows, k)),
-            (distances, np.float32, (rows, k)),
+            (neighbours, np.int32, (rows, _places(k))),
+            (distances, np.float32, (rows, _places(k))),
             (of, np.int32, (rows,)),
         ):
             if array.dtype != dtype or array.shape != shape:
                 raise ValueError(f"{stem}: not of the expected shape")
         _check_range(stem, neighbours, rows)
         _check_range(stem, of, len(centres))
-        return TableGraph(reduction, Regions(centres, of), Lists(neighbours, distances))
+        return TableGraph(reduction, Regions(centres, of), Lists(neighbours, distances), k)
 
     def _keep(self, graph: TableGraph, built_rows: int) -> bool:
         """All files of the graph; the space comes last and makes them count."""
