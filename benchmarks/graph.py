@@ -2,10 +2,9 @@
 
     python benchmarks/graph.py [LIBRARY] [--rows 444668] [--k 30] [--seed 0] [--short]
 
-Vectors are drawn like those of LIBRARY (`vectors.py`), or else from a seeded mixture of Gaussians
-with a falling spectrum, which is harder on regions than photos are. Recall is the share of the k
-nearest in the graph's own reduced space, by comparing 1,000 sampled rows with all, that their lists have. `--short`
-writes nothing.
+Vectors are drawn like those of LIBRARY (`vectors.py`), or else from a seeded mixture of Gaussians.
+Recall is the share of the k nearest in the graph's own reduced space, by comparing 1,000 sampled
+rows with all, that their lists have. `--short` writes nothing.
 """
 
 from __future__ import annotations
