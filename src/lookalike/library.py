@@ -19,6 +19,7 @@ from lookalike import config
 from lookalike.conditions import Condition, parse_condition
 from lookalike.errors import InputError, LibraryMissingError
 from lookalike.features.encoders import Encoder
+from lookalike.indexes.graph import NeighbourGraph
 from lookalike.pipeline import IndexReport, Progress, Silence, Stopwatch, encoder_of, index
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
@@ -264,6 +265,18 @@ class Library:
             tables, store = self._current(), self._reader()
             encoder = partial(self._encoder_of, store)
             return examine(self.folder, store, tables, encoder, queries, every=every)
+
+    def neighbours(self, k: int = 30) -> NeighbourGraph:
+        """The k nearest other records of every record, as maps and duplicates need them.
+
+        Made at the first call, which takes a minute or more at half a million records, then kept
+        beside the library and brought up to date; a graph with more neighbours serves for fewer.
+        Raises InputError for k below 1.
+        """
+        if k < 1:
+            raise InputError(f"k {k}: at least 1 neighbour must be asked for")
+        with readable_errors(self.folder):
+            return self._current().neighbours(k)
 
     # -- inside ----------------------------------------------------------------------------------
 

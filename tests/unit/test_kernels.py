@@ -407,6 +407,68 @@ def test_vectors_that_do_not_lie_one_after_another_are_read_all_the_same(level: 
         )
 
 
+@pytest.mark.parametrize("dim", [1, 3, 8, 64])
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_lists_take_in_the_nearest(level: str, dim: int, k: int) -> None:
+    rng = np.random.default_rng(dim)
+    points = rng.normal(size=(700, dim)).astype(np.float32)
+    points[100:140] = points[60]  # equal ones, more than a list holds
+    points = edge(points)
+    own = [np.arange(600), np.array([3]), np.array([], int), np.arange(7), np.array([699])]
+    offered = [np.arange(0, 300), np.arange(300, 309), np.arange(9), np.array([], int), own[0][:8]]
+    runs = [
+        edge(array)
+        for some in (own, offered)
+        for array in (
+            np.concatenate(some).astype(np.int32),
+            np.cumsum([len(one) for one in some], dtype=np.int64),
+        )
+    ]
+    for itself in (False, True):
+        found, expected = (
+            (edge(np.full((700, k), -1, np.int32)), edge(np.full((700, k), np.inf, np.float32)))
+            for _ in range(2)
+        )
+        found[1][5] = expected[1][5] = 0.5  # free places that take only what is nearer
+        kernels.offer(points, *runs[:2], points, *runs[2:], *found, itself=itself)
+        reference.offer(points, *runs[:2], points, *runs[2:], *expected, itself)
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-5)
+        assert (found[0] == expected[0]).mean() > 0.999
+        apart = np.sqrt(((points[found[0]] - points[:, None]) ** 2).sum(axis=2))
+        free = found[0] < 0
+        np.testing.assert_allclose(found[1][~free], apart[~free], rtol=1e-5)
+        assert free[[600, 640]].all()  # rows in no run
+        assert free[699].sum() == max(0, k - 8)
+        assert not free[6:600].any()
+        assert (found[0][6:60, 0] == np.arange(6, 60)).all() == itself
+
+
+def test_equal_points_are_at_no_distance_and_in_order(level: str) -> None:
+    points = np.tile(np.random.default_rng(0).normal(size=(1, 64)).astype(np.float32), (50, 1))
+    rows, ends = np.arange(50, dtype=np.int32), np.array([50])
+    neighbours, distances = np.full((50, 4), -1, np.int32), np.full((50, 4), np.inf, np.float32)
+    shuffled = np.random.default_rng(1).permutation(rows)
+    kernels.offer(points, rows, ends, points, shuffled, ends, neighbours, distances)
+    assert (distances == 0).all()
+    assert neighbours[[0, 2, 9]].tolist() == [[1, 2, 3, 4], [0, 1, 3, 4], [0, 1, 2, 3]]
+
+
+def test_a_pair_has_one_distance_wherever_it_is_computed(level: str) -> None:
+    points = np.random.default_rng(2).normal(size=(90, 64)).astype(np.float32)
+    tables = []
+    for seed in (None, 1, 2):
+        order = np.arange(90) if seed is None else np.random.default_rng(seed).permutation(90)
+        rows, ends = order.astype(np.int32), np.array([90])
+        lists = np.full((90, 89), -1, np.int32), np.full((90, 89), np.inf, np.float32)
+        kernels.offer(points, rows, ends, points, rows[::-1], ends, *lists)
+        table = np.zeros((90, 90), np.float32)
+        np.put_along_axis(table, lists[0].astype(np.int64), lists[1], axis=1)
+        tables.append(table)
+    for table in tables:
+        np.testing.assert_array_equal(table, table.T)
+        np.testing.assert_array_equal(table, tables[0])
+
+
 def coded(groups: int, seed: int = 0) -> tuple[Any, Any, Any]:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 256, (groups, 16, 64), dtype=np.uint8)

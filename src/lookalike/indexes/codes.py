@@ -64,11 +64,16 @@ class Codes:
 
 def fit_rotation(sample: FloatArray) -> Rotation:
     """The rotation for a table of which ``sample`` float32 (m, dim) is drawn, m at least 1."""
+    mean, axes = principal_axes(sample)
+    return Rotation(mean, _turned(axes[:, :BLOCK], BLOCK), _turned(axes[:, BLOCK : 2 * BLOCK]))
+
+
+def principal_axes(sample: FloatArray) -> tuple[FloatArray, NDArray[np.float64]]:
+    """Mean float32 (dim,) of a sample (m, dim), and its principal axes as columns, in order."""
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = sample - mean
     _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-    axes = axes[:, ::-1]
-    return Rotation(mean, _turned(axes[:, :BLOCK], BLOCK), _turned(axes[:, BLOCK : 2 * BLOCK]))
+    return mean, axes[:, ::-1]
 
 
 def _turned(axes: NDArray[np.float64], width: int | None = None) -> FloatArray:

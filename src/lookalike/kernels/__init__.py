@@ -26,7 +26,7 @@ from lookalike.types import BINS, DoubleArray, FloatArray
 
 T = TypeVar("T")
 
-ABI = 2
+ABI = 3
 """What ``lookalike_abi`` of a fitting compiled file says."""
 
 VARIABLE = "LOOKALIKE_KERNELS"
@@ -35,6 +35,9 @@ COMPILED = Path(__file__).with_name("_kernels.so")
 
 GROUP = 16
 """Rows that are coded and scanned together."""
+
+MOST_DIMS = 64
+"""Dimensions that ``offer`` can take."""
 
 METRICS = ("correlation", "chi-square", "intersection", "bhattacharyya")
 """The metrics in the order of their numbers in ``kernels.c``."""
@@ -435,3 +438,46 @@ def row_sums(
         _long(len(rows)), _pointer(query), _pointer(sums),
     )  # fmt: skip
     return sums
+
+
+def offer(
+    points: FloatArray,
+    rows: NDArray[np.int32],
+    row_ends: NDArray[np.int64],
+    others: FloatArray,
+    members: NDArray[np.int32],
+    member_ends: NDArray[np.int64],
+    neighbours: NDArray[np.int32],
+    distances: FloatArray,
+    *,
+    itself: bool = False,
+) -> None:
+    """Offer members to the lists of rows, run by run; the nearest stay, in place.
+
+    ``points`` (n, dim) and ``others`` (m, dim) are float32, dim at most 64. Run j offers every one
+    of ``members[member_ends[j - 1] : member_ends[j]]``, rows of ``others``, to all of
+    ``rows[row_ends[j - 1] : row_ends[j]]``, rows of ``points``; a row to itself only with
+    ``itself``. A row's list is ``neighbours`` int32 (n, k) and Euclidean ``distances`` float32
+    (n, k), ascending, ties by number. A free place has -1 and the distance that a newcomer must
+    stay below, which may be infinity. A row must not be offered the same member twice. Distances
+    are off by at most 1e-6 times their size, the same both ways round, and 0 for equal points.
+    """
+    assert points.shape[1] == others.shape[1] <= MOST_DIMS
+    assert neighbours.dtype == np.int32
+    assert distances.dtype == np.float32
+    assert neighbours.flags.c_contiguous
+    assert distances.flags.c_contiguous
+    if _native is None:
+        reference.offer(
+            points, rows, row_ends, others, members, member_ends, neighbours, distances, itself
+        )
+        return
+    points, others = _as(points, np.float32), _as(others, np.float32)
+    rows, members = _as(rows, np.int32), _as(members, np.int32)
+    row_ends, member_ends = _as(row_ends, np.int64), _as(member_ends, np.int64)
+    _native.lookalike_offer(
+        ctypes.c_int(_level), _pointer(points), ctypes.c_int(points.shape[1]), _pointer(rows),
+        _pointer(row_ends), _pointer(others), _pointer(members), _pointer(member_ends),
+        _long(len(row_ends)), ctypes.c_int(itself), ctypes.c_int(neighbours.shape[1]),
+        _pointer(neighbours), _pointer(distances),
+    )  # fmt: skip

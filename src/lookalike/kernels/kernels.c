@@ -21,7 +21,7 @@
 
 typedef struct { float score; int32_t row; } Found;
 
-EXPORT int lookalike_abi(void) { return 2; }
+EXPORT int lookalike_abi(void) { return 3; }
 
 /* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
 EXPORT int lookalike_level(void)
@@ -1030,4 +1030,118 @@ EXPORT void lookalike_least_squares64(int level, const uint8_t *codes, int64_t n
     else
 #endif
         least_squares64(codes, n, query, out);
+}
+
+/* ---- lists of the nearest -------------------------------------------------------------------
+
+   A row's list has k places, `neighbours` and their Euclidean `distances`, ascending by distance,
+   then by number. A free place has -1 and the distance that a newcomer must stay below, infinity or
+   less. A distance is summed over the dimensions in their order, so that a pair has the same one
+   wherever it is computed, both ways round, and equal points have 0. */
+
+#define LANES 8 /* candidates side by side */
+#define ROWS 8 /* lists at a time */
+#define TILE 512 /* rows whose points and lists stay in the second cache meanwhile */
+#define MOST_DIMS 64
+
+typedef float Lanes __attribute__((vector_size(4 * LANES), may_alias));
+typedef int32_t Within __attribute__((vector_size(4 * LANES), may_alias));
+
+static inline void take_in(int32_t *neighbours, float *distances, int k, int32_t row, float distance)
+{
+    int at = k - 1;
+    if (!(distance < distances[at] || (distance == distances[at] && row < neighbours[at]))) return;
+    for (; at > 0; at--) {
+        float above = distances[at - 1];
+        if (above < distance || (above == distance && neighbours[at - 1] < row)) break;
+        distances[at] = above;
+        neighbours[at] = neighbours[at - 1];
+    }
+    distances[at] = distance;
+    neighbours[at] = row;
+}
+
+/* Squared distances of one candidate a lane to a list's owner: those that may belong are taken in. */
+static inline __attribute__((always_inline)) void take_lanes(
+    const Lanes *squares, const int32_t *members, int64_t count, int32_t owner, int k,
+    int32_t *neighbours, float *distances)
+{
+    float last = distances[k - 1];
+    float most = last * last * 1.000001f; /* no root that rounds to the last distance is left out */
+    Within within = *squares <= most;
+    typedef int64_t __attribute__((may_alias)) Two;
+    const Two *two = (const Two *)&within;
+    if (!(two[0] | two[1] | two[2] | two[3])) return;
+    const float *square = (const float *)squares;
+    for (int r = 0; r < count; r++)
+        if (square[r] <= most && members[r] != owner)
+            take_in(neighbours, distances, k, members[r], root(square[r]));
+}
+
+/* One tile of a run: every member offered to the list of every row. */
+static inline __attribute__((always_inline)) void offer_tile(
+    const float *points, int dim, const int32_t *rows, int64_t n, const float *others,
+    const int32_t *members, int64_t m, int itself, int k, int32_t *neighbours, float *distances)
+{
+    Lanes group[MOST_DIMS];
+    for (int64_t first = 0; first < m; first += LANES) {
+        int64_t count = m - first < LANES ? m - first : LANES;
+        for (int r = 0; r < LANES; r++) { /* lanes without a candidate repeat the last */
+            const float *other = others + (int64_t)members[first + (r < count ? r : count - 1)] * dim;
+            for (int d = 0; d < dim; d++) ((float *)group)[d * LANES + r] = other[d];
+        }
+        for (int64_t i = 0; i < n; i += ROWS) { /* these share what is read of the group */
+            const float *p[ROWS];
+            for (int j = 0; j < ROWS; j++)
+                p[j] = points + (int64_t)rows[i + j < n ? i + j : n - 1] * dim;
+            Lanes sums[ROWS], zero = { 0 };
+            for (int j = 0; j < ROWS; j++) sums[j] = zero;
+            for (int d = 0; d < dim; d++)
+#pragma GCC unroll 8
+                for (int j = 0; j < ROWS; j++) {
+                    Lanes apart = group[d] - p[j][d];
+                    sums[j] += apart * apart;
+                }
+            for (int j = 0; j < ROWS && i + j < n; j++) {
+                int64_t row = rows[i + j];
+                take_lanes(&sums[j], members + first, count,
+                           itself ? -1 : (int32_t)row, k, neighbours + row * k,
+                           distances + row * k);
+            }
+        }
+    }
+}
+
+#define OFFER_ALL                                                                                  \
+    for (int64_t j = 0, row = 0, member = 0; j < runs; member = member_ends[j++])                  \
+        for (; row < row_ends[j]; row += TILE < row_ends[j] - row ? TILE : row_ends[j] - row)      \
+            offer_tile(points, dim, rows + row, TILE < row_ends[j] - row ? TILE : row_ends[j] - row,\
+                      others, members + member, member_ends[j] - member, itself, k, neighbours,    \
+                      distances);
+
+#define OFFER_ARGUMENTS                                                                            \
+    const float *points, int dim, const int32_t *rows, const int64_t *row_ends,                    \
+    const float *others, const int32_t *members, const int64_t *member_ends, int64_t runs,         \
+    int itself, int k, int32_t *neighbours, float *distances
+
+#define OFFERED                                                                                    \
+    points, dim, rows, row_ends, others, members, member_ends, runs, itself, k, neighbours, distances
+
+#if X86
+AVX512 static void offer_all_avx512(OFFER_ARGUMENTS) { OFFER_ALL }
+AVX2 static void offer_all_avx2(OFFER_ARGUMENTS) { OFFER_ALL }
+#endif
+static void offer_all_plain(OFFER_ARGUMENTS) { OFFER_ALL }
+
+/* Run j offers members[member_ends[j - 1]] to members[member_ends[j] - 1], rows of `others`, to the
+   lists of the rows of `points` that `rows` and row_ends name likewise; not a row to itself, unless
+   `itself`. dim is at most 64. */
+EXPORT void lookalike_offer(int level, OFFER_ARGUMENTS)
+{
+#if X86
+    if (level >= 2) offer_all_avx512(OFFERED);
+    else if (level == 1) offer_all_avx2(OFFERED);
+    else
+#endif
+        offer_all_plain(OFFERED);
 }

@@ -221,3 +221,27 @@ def least_squares64(codes: NDArray[np.uint8], query: NDArray[np.uint8]) -> NDArr
     """See ``kernels.least_squares64``."""
     least = np.minimum(codes, query).astype(np.int32)
     return np.asarray((least * least).sum(axis=1, dtype=np.int32))
+
+
+def offer(
+    points: FloatArray,
+    rows: NDArray[np.int32],
+    row_ends: NDArray[np.int64],
+    others: FloatArray,
+    members: NDArray[np.int32],
+    member_ends: NDArray[np.int64],
+    neighbours: NDArray[np.int32],
+    distances: FloatArray,
+    itself: bool,
+) -> None:
+    """See ``kernels.offer``."""
+    runs = zip(np.split(rows, row_ends[:-1]), np.split(members, member_ends[:-1]), strict=True)
+    for own, offered in runs:
+        for row in own.tolist():
+            newcomers = offered if itself else offered[offered != row]
+            apart = others[newcomers] - points[row]
+            far = np.sqrt((apart * apart).sum(axis=1))
+            numbers = np.concatenate([neighbours[row], newcomers])
+            far = np.concatenate([distances[row], far])
+            best = np.lexsort((numbers, far))[: neighbours.shape[1]]
+            neighbours[row], distances[row] = numbers[best], far[best]

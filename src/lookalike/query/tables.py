@@ -13,6 +13,7 @@ from lookalike.features.pca import PcaModel
 from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
 from lookalike.indexes.colour import CoarseCache, CoarseTable
 from lookalike.indexes.compact import LEAST_ROWS, CodesCache
+from lookalike.indexes.graph import GraphCache, NeighbourGraph
 from lookalike.indexes.pca import PcaCache
 from lookalike.stores import HistogramTable, Store
 from lookalike.types import IdArray, Space
@@ -27,6 +28,7 @@ class Derived:
         self.compact = folder / "compact" / space.name
         self.pca = folder / "pca" / space.name
         self.colour = folder / "colour"
+        self.graph = folder / "graph" / space.name
 
     def refresh(self, tables: Tables) -> bool:
         """Make what is missing and pays; returns whether anything was made. May take seconds."""
@@ -48,6 +50,7 @@ class Tables:
         self._reduced: dict[tuple[str, int], tuple[PcaModel, ExactIndex]] = {}
         self._compact: dict[tuple[str, int] | None, CompactIndex | None] = {}
         self._colour: dict[str, ColourIndex] = {}
+        self._graph: NeighbourGraph | None = None
         self._masks: dict[Condition, tuple[IdArray, dict[bool, NDArray[np.bool_]]]] = {}
 
     @cached_property
@@ -93,6 +96,12 @@ class Tables:
         if metric not in self._colour:
             self._colour[metric] = ColourIndex(self.histograms, metric, lambda: self.coarse)
         return self._colour[metric]
+
+    def neighbours(self, k: int) -> NeighbourGraph:
+        """The k nearest others of every live record; made if it is not kept, which takes time."""
+        if self._graph is None or self._graph.neighbours.shape[1] < k:
+            self._graph = GraphCache(self.derived.graph, self.vectors).graph(k)
+        return self._graph.first(k)
 
     def matching(self, store: Store, condition: Condition, *, colour: bool) -> NDArray[np.bool_]:
         """Rows of the vectors, or of the histograms, for which a condition holds, bool (n,).
