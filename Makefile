@@ -21,12 +21,19 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The figures in benchmarks/results; PHOTOS names a folder of class folders.
+# Every benchmark in its short form: do they run? With PHOTOS, a folder of class folders, the figures
+# of benchmarks/results that need no more than that; docs/performance.md has the commands of the rest.
+BENCHMARKS := precision raster speed indexing jpeg full generate vectors meaning colour batch command growth graph
 bench: $(VENV)/.dev
-	@test -d "$(PHOTOS)" || { echo "name a folder of class folders: make bench PHOTOS=DIR" >&2; exit 2; }
+ifeq ($(PHOTOS),)
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --short; done
+else
 	$(BIN)/python benchmarks/precision.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/raster.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/speed.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/jpeg.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/indexing.py "$(PHOTOS)"
+endif
 
 $(VENV)/bin/python:
 	sh tools/make_venv.sh $(PYTHON) $(VENV)

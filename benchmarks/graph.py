@@ -4,7 +4,7 @@
 
 Vectors are drawn like those of LIBRARY (`vectors.py`), or else from a seeded mixture of Gaussians.
 Recall is the share of the k nearest in the graph's own reduced space, by comparing 1,000 sampled
-rows with all, that their lists have. `--short` writes nothing.
+rows with all, that their lists have.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from lookalike.indexes.regions import Regions
 from lookalike.stores.base import VectorTable
 
 ADDED, REMOVED, ASKED = 2_000, 1_000, 1_000
+SHORT_ROWS = 11_000  # more than are compared in full
 PART, CHUNK = 65_536, 8_192
 DIM = 1280
 
@@ -37,8 +38,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=444_668)
     parser.add_argument("--k", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--short", action="store_true")
+    common.add_short(parser)
     options = parser.parse_args()
+    if options.short:
+        options.rows = SHORT_ROWS
     result: dict[str, Any] = {
         "provenance": common.provenance(),
         "rows": options.rows,
@@ -50,10 +53,7 @@ def main() -> None:
         draw = drawing(options.library, options.seed)
         table = written(Path(folder), draw, options.rows + ADDED, options.seed)
         result |= measure(table, options.rows, options.k, Path(folder) / "graph", options.seed)
-    for name, value in result.items():
-        print(f"{name}: {value}")
-    if not options.short:
-        common.write("graph", result)
+    common.deliver("graph", result, short=options.short)
 
 
 def drawing(library: Path | None, seed: int) -> Callable[[int, int], np.ndarray]:

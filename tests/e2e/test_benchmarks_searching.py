@@ -1,0 +1,79 @@
+"""The benchmarks of searching run with --short; none is left without a test.
+
+Times mean nothing here; that answers are right does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.e2e import test_benchmarks_indexing as indexing
+from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
+
+pytestmark = indexing.pytestmark
+
+PARTS = {"common", "drawn", "fastdup_child", "index_child"}
+"""What the scripts share, and what they start."""
+
+METRICS = ("correlation", "chi-square", "intersection", "bhattacharyya")
+
+
+def is_right(figures: dict[str, Any], *, least: float = 0.95) -> None:
+    assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+    assert least <= figures["recall_at_10"] <= 1
+
+
+def test_meaning_finds_the_nearest_under_any_filter(tmp_path: Path) -> None:
+    result = short("meaning", tmp_path)
+    assert result["meaning, records"]["approximate"]
+    assert result["pca-100, records"]["approximate"]
+    for name in ("meaning, records", "pca-100, records"):
+        is_right(result[name])
+    assert len(result["filters"]) == 4
+    for figures in result["filters"].values():
+        is_right(figures)
+        assert figures["all_k_came_back"]
+
+
+def test_colour_finds_what_comparing_all_finds(tmp_path: Path) -> None:
+    result = short("colour", tmp_path)
+    for metric in METRICS:
+        assert result[metric]["same_as_all_compared"], metric
+        assert result[metric]["opencv_loop_ms_for_all"] > 0
+
+
+def test_a_batch_gives_the_same_hits(tmp_path: Path) -> None:
+    result = short("batch", tmp_path)
+    assert result["same_hits"]
+    assert result["batches_of_256"]["times_one_by_one"] > 0
+
+
+def test_the_command_is_timed_cold_and_warm(tmp_path: Path) -> None:
+    result = short("command", tmp_path)
+    assert result["cold"]["p50_ms"] > result["cold"]["imports_alone_p50_ms"] / 2 > 0
+    assert set(result["warm"]) == {
+        "new picture, meaning", "new picture, mix", "three pictures that all count",
+        "sheet, PNG", "sheet, HTML",
+    }  # fmt: skip
+
+
+def test_growth_measures_each_size(tmp_path: Path) -> None:
+    result = short("growth", tmp_path)
+    assert list(result["sizes"]) == ["1000", "2000"]
+    for figures in result["sizes"].values():
+        is_right(figures)
+        assert figures["codes_seconds"] > 0
+
+
+def test_the_graph_has_the_nearest(tmp_path: Path) -> None:
+    result = short("graph", tmp_path)
+    assert set(result["recall"]) == {"build", "update", "rebuild"}
+    assert min(result["recall"].values()) >= 0.95
+
+
+def test_no_benchmark_is_left_without_a_test() -> None:
+    tests = "".join(Path(path).read_text() for path in (__file__, indexing.__file__))
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - PARTS
+    assert len(scripts) >= 14
+    assert {name for name in scripts if f'short("{name}"' not in tests} == set()
