@@ -13,8 +13,8 @@ from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
 
 pytestmark = indexing.pytestmark
 
-PARTS = {"common", "drawn", "fastdup_child", "index_child"}
-"""What the scripts share, and what they start."""
+PARTS = {"common", "drawn", "fastdup_child", "index_child", "report"}
+"""What the scripts share, what they start, and what writes their results down."""
 
 METRICS = ("correlation", "chi-square", "intersection", "bhattacharyya")
 

@@ -1,0 +1,255 @@
+"""Write docs/performance.md from benchmarks/results: every figure there was measured by a script.
+
+    python benchmarks/report.py [--check]
+
+--check writes nothing and fails if the page is not what the results say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+
+OPENING = """# Performance
+
+Written by `benchmarks/report.py` from [benchmarks/results](../benchmarks/results); every table
+names the script that repeats it. Compare figures of one table only: machines differ, and ours is
+shared. `make bench` runs all scripts in their short form, which only shows that they run.
+
+LIBRARY below is a library of half a million records. To make one without waiting for the encoder:
+
+```sh
+python benchmarks/generate.py files PHOTOS FILES --count 444668   # crops, colours, noise
+lookalike index PHOTOS --library SMALL                            # whose vectors are imitated
+python benchmarks/full.py FILES LIBRARY --drawn SMALL             # all but inference is done
+```
+
+Vectors drawn that way have the real ones' dimension and distances of neighbours; what differs is in
+[vectors.json](../benchmarks/results/vectors.json):
+
+![Distances of neighbours, real and generated](images/vectors-distances.svg)
+![Intrinsic dimension, real and generated](images/vectors-dimension.svg)
+
+On your own library: `lookalike doctor` measures recall and time against full comparisons;
+`lookalike plan` says what indexing takes.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    text = page()
+    if not options.check:
+        PAGE.write_text(text)
+    elif PAGE.read_text() != text:
+        sys.exit(f"{PAGE.name} is not what the results say; run benchmarks/report.py")
+
+
+def page() -> str:
+    parts = [OPENING]
+    for name, title, command, body in SECTIONS:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            result = json.loads(path.read_text())
+            parts.append(f"## {title}\n\n`python benchmarks/{command}` · {origin(result)}\n\n")
+            parts[-1] += body(result) + "\n"
+    return "\n".join(parts)
+
+
+def origin(result: dict[str, Any]) -> str:
+    own = result["provenance"]
+    return (
+        f"commit `{own['commit']}`, {own['taken'][:10]}, {own['cores']} cores of {own['cpu']},"
+        f" load {own['load_before']} before"
+    )
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def megabytes(count: float) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
+# -- one function a result -------------------------------------------------------------------------
+
+
+def indexing(result: dict[str, Any]) -> str:
+    names = [n for n in ("lookalike", "fastdup", "decode and infer", "infer") if n in result]
+    rows = [
+        [
+            name,
+            f"{result[name]['images_per_second']:.1f}",
+            f"{result[name]['cpu_ms_per_image']:.1f}",
+            megabytes(result[name]["peak_bytes"]) if "peak_bytes" in result[name] else "",
+        ]
+        for name in names
+    ]
+    ratios = ", ".join(f"{name}: {value:.2f}" for name, value in result["ratio"].items())
+    return (
+        f"{result['pictures']:,} photos, {result['runtime']}; medians of rounds in turn. fastdup"
+        " 2.54 makes vectors and their neighbours, no histograms, thumbnails, catalogue or ledger.\n\n"
+        + table(["what", "pictures a second", "ms of processor each", "peak"], rows)
+        + f"\n\nRatios: {ratios}."
+    )
+
+
+def jpeg(result: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['quality']}{', progressive' if row['progressive'] else ''}",
+            row["full_ms"],
+            row["reduced_ms"],
+            f"{row['full_to_reduced']}x",
+            row["analyse_ms"],
+            f"{row['vector_cosine']['mean']:.4f} / {row['vector_cosine']['worst']:.4f}",
+        ]
+        for row in result["jpegs"]
+    ]
+    width, height = result["size"]
+    head = ["quality", "Pillow, ms", "ours, ms", "ratio", "all features, ms", "vector's cosine"]
+    return f"{width} x {height} pixels.\n\n" + table(head, rows)
+
+
+def meaning(result: dict[str, Any]) -> str:
+    rows = [
+        [name, own["p50_ms"], own["p99_ms"], own["recall_at_10"], own["exact_p50_ms"]]
+        for name, own in result.items()
+        if isinstance(own, dict) and "exact_p50_ms" in own
+    ]
+    blas = result["meaning, BLAS float32"]["p50_ms"]
+    filters = [
+        [share, own["p50_ms"], own["without_p50_ms"], own["recall_at_10"], own["all_k_came_back"]]
+        for share, own in result["filters"].items()
+    ]
+    memory = result["memory"]
+    return (
+        f"{result['records']:,} records.\n\n"
+        + table(["search", "median ms", "99 % ms", "recall@10", "own exact scan, ms"], rows)
+        + f"\n\nfloat32 BLAS product with all vectors in memory: {blas} ms. The process held"
+        f" {megabytes(memory['RssAnon'])} of its own at the end (with BLAS's copy freed).\n\n"
+        + table(["allowed", "median ms", "without, ms", "recall@10", "all ten came back"], filters)
+    )
+
+
+def colour(result: dict[str, Any]) -> str:
+    rows = [
+        [name, own["p50_ms"], own["p99_ms"], own["same_as_all_compared"], _loop(own)]
+        for name, own in result.items()
+        if isinstance(own, dict) and "opencv_loop_ms_for_all" in own
+    ]
+    head = ["metric", "median ms", "99 % ms", "as all compared", "compareHist loop, ms"]
+    return (
+        f"{result['records']:,} histograms of {result['bins_each']:.0f} bins on average; exact.\n\n"
+        + table(head, rows)
+    )
+
+
+def _loop(own: dict[str, Any]) -> str:
+    return f"{own['opencv_loop_ms_for_all']:,.0f}"
+
+
+def batch(result: dict[str, Any]) -> str:
+    rows: list[list[Any]] = [["one by one", result["one_by_one_a_second"], 1]]
+    rows += [
+        [name.replace("_", " "), own["a_second"], own["times_one_by_one"]]
+        for name, own in result.items()
+        if name.startswith("batches")
+    ]
+    return f"{result['records']:,} records.\n\n" + table(["queries", "a second", "times"], rows)
+
+
+def command(result: dict[str, Any]) -> str:
+    cold = result["cold"]
+    rows = [["`lookalike search PICTURE`, cold process", cold["p50_ms"], cold["p99_ms"]]]
+    rows += [[name, own["p50_ms"], own["p99_ms"]] for name, own in result["warm"].items()]
+    return (
+        f"{result['records']:,} records; imports alone {cold['imports_alone_p50_ms']} ms; the cold"
+        f" process held {megabytes(cold['peak_anon_bytes'])} of its own.\n\n"
+        + table(["what", "median ms", "99 % ms"], rows)
+    )
+
+
+def growth(result: dict[str, Any]) -> str:
+    keys = ("codes_seconds", "p50_ms", "p99_ms", "recall_at_10", "exact_p50_ms")
+    rows = [
+        [f"{int(size):,}", *(own[key] for key in keys)] for size, own in result["sizes"].items()
+    ]
+    head = ["vectors", "index, s", "median ms", "99 % ms", "recall@10", "exact scan, ms"]
+    picture = "\n\n![Seconds and milliseconds by size](images/growth.svg)"
+    drawn = (PAGE.parent / "images" / "growth.svg").exists()
+    return table(head, rows) + (picture if drawn else "")
+
+
+def graph(result: dict[str, Any]) -> str:
+    rows = [[name, took] for name, took in result["seconds"].items()]
+    shares = ", ".join(f"{name} {value:.4f}" for name, value in result["recall"].items())
+    return (
+        f"{result['rows']:,} rows, {result['k']} neighbours each; {result['disk_mb']} MB on disk,"
+        f" at most {max(result['peak_mb_own_memory'].values())} MB of own memory."
+        f" Recall: {shares}.\n\n" + table(["step", "seconds"], rows)
+    )
+
+
+def full(result: dict[str, Any]) -> str:
+    total, library = result["total"], result["library"]
+    own = library["bytes"]
+    ended = [part for part in result["parts"] if part.get("stages")]
+    stages = ", ".join(f"{name} {took:,.0f} s" for name, took in ended[0]["stages"].items())
+    rows = [
+        ["files, records", f"{library['files']:,}, {library['records']:,}"],
+        ["seconds, both parts", f"{total['seconds']:,.0f}"],
+        ["files a second", total["files_per_second"]],
+        ["stages of the second part", stages],
+        ["nothing changed", f"{total['nothing_changed_seconds']:.0f} s"],
+        ["ledger complete, catalogue sound", library["complete"]],
+        ["peak, own memory", f"{megabytes(total['peak_anon_bytes'])}"],
+        ["peak, all resident", f"{megabytes(total['peak_bytes'])}"],
+        ["vectors", megabytes(own["vectors"])],
+        ["histograms", megabytes(own["histograms"])],
+        ["catalogue without thumbnails", megabytes(own["catalogue"])],
+        ["indexes", megabytes(own.get("derived", 0))],
+        ["thumbnails", megabytes(own["thumbnails"])],
+        ["without thumbnails, share of 10.3 GB", own["share_of_10_3_gb"]],
+    ]
+    return f"Vectors {result['encoder']}.\n\n" + table(["what", "figure"], rows)
+
+
+SECTIONS = [
+    ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
+    ("jpeg", "JPEGs of 12 megapixels", "jpeg.py PHOTOS", jpeg),
+    ("meaning", "Searches by meaning and PCA-100", "meaning.py LIBRARY --photos DIR", meaning),
+    (
+        "meaning-real",
+        "The same on real photos, fewer rows re-ranked in proportion",
+        "meaning.py SMALL --effort 70,14 --name meaning-real",
+        meaning,
+    ),
+    ("colour", "Searches by colour", "colour.py LIBRARY", colour),
+    ("batch", "Many searches at once", "batch.py LIBRARY", batch),
+    ("command", "The whole way of one search", "command.py LIBRARY PHOTOS", command),
+    ("growth", "Growth", "growth.py SMALL WORK", growth),
+    ("graph", "The neighbour graph", "graph.py SMALL", graph),
+    ("full", "Half a million files", "full.py FILES LIBRARY", full),
+    (
+        "full-drawn",
+        "Half a million files without the encoder",
+        "full.py FILES LIBRARY --drawn SMALL --name full-drawn",
+        full,
+    ),
+]
+
+
+if __name__ == "__main__":
+    main()
