@@ -99,7 +99,7 @@ def indexing(result: dict[str, Any]) -> str:
     ratios = ", ".join(f"{name}: {value:.2f}" for name, value in result["ratio"].items())
     return (
         f"{result['pictures']:,} photos, {result['runtime']}; medians of rounds in turn. fastdup"
-        " 2.54 makes vectors and their neighbours, no histograms, thumbnails, catalogue or ledger.\n\n"
+        " 2.54 makes vectors and neighbours, no histograms, thumbnails, catalogue or ledger.\n\n"
         + table(["what", "pictures a second", "ms of processor each", "peak"], rows)
         + f"\n\nRatios: {ratios}."
     )
