@@ -67,7 +67,7 @@ class Effort:
     @classmethod
     def of(cls, k: int) -> Effort:
         """Enough for a recall of 0.998 at k = 10 of 444,668 (docs/adr/0005-compact-index.md)."""
-        return cls(max(4_000, 100 * k), max(800, 20 * k), max(64, 2 * k))
+        return cls(max(8_000, 200 * k), max(1_600, 40 * k), max(64, 2 * k))
 
 
 class CompactIndex:

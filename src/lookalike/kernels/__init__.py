@@ -330,7 +330,7 @@ def scan(
     ``codes`` uint8 (groups, octets, 64), see ``kernels.c``; ``scale`` and ``offset`` float32
     (16 * groups,); ``allowed`` uint16 (groups,), a bit per row; ``queries`` int8 (n, 8 * octets).
     A row's estimate is offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)).
-    Up to ``keep`` per thread. Groups in which no row is allowed are not even read.
+    The same rows, however many threads there are. Groups with no allowed row are not even read.
     """
     if _native is None:
         found = reference.scan(codes, scale, offset, allowed, queries, query_scale, keep)
@@ -364,16 +364,16 @@ def scan(
 
 
 def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[np.int64]]], keep: int) -> Estimated:
-    """What several threads found for the same queries."""
-    founds, counts = zip(*parts, strict=True)
-    if all(bool((own == keep).all()) for own in counts):
-        return Estimated(
-            np.concatenate([own[:, :keep] for own in founds], axis=1), np.sum(counts, axis=0)
-        )
+    """The best of what several threads found for the same queries: as many as one had found."""
     together = [
-        np.concatenate([found[q, : own[q]] for found, own in parts]) for q in range(len(counts[0]))
+        np.concatenate([found[q, : counts[q]] for found, counts in parts])
+        for q in range(len(parts[0][1]))
     ]
-    return Estimated.of([own["row"] for own in together], [own["score"] for own in together])
+    best = [
+        own[np.argpartition(-own["score"], keep - 1)[:keep]] if len(own) > keep else own
+        for own in together
+    ]
+    return Estimated.of([own["row"] for own in best], [own["score"] for own in best])
 
 
 def refine(
