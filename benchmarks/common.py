@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +39,7 @@ def provenance() -> dict[str, Any]:
         "lookalike": lookalike.__version__,
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
+        "cores_felt": _cores_felt(),
         "load_before": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -225,6 +228,23 @@ def percentile_ms(seconds: list[float]) -> dict[str, float]:
         "p50_ms": round(float(np.median(values)), 2),
         "p95_ms": round(float(np.percentile(values, 95)), 2),
     }
+
+
+def _cores_felt() -> float:
+    """How many cores' work all cores do together: a shared host may give less than it shows."""
+    cores, data = len(os.sched_getaffinity(0)), bytes(16_000_000)
+
+    def work(_: int) -> None:
+        hashlib.sha256(data).digest()
+
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(work, range(cores)))
+        started = time.perf_counter()
+        work(0)
+        alone = time.perf_counter() - started
+        started = time.perf_counter()
+        list(pool.map(work, range(cores)))
+        return round(cores * alone / (time.perf_counter() - started), 2)
 
 
 def _git(*arguments: str) -> str:

@@ -5,15 +5,16 @@
 Vectors are drawn like those of LIBRARY (`vectors.VectorGenerator`) into one file in WORK (2.6 GB a
 million, kept for the next time); smaller tables are its beginnings. For each size: seconds to make
 the codes, median and 99th percentile of 100 searches with queries that are not in the table, recall
-of the ten nearest against the exact scan, and that scan's median. Draws docs/images/growth.svg if
-matplotlib is there.
+of the ten nearest against the exact scan, and that scan's median. Draws docs/images/growth.svg.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def main() -> None:
     else:
         sizes = [int(size) for size in options.sizes.split(",")]
         result = measured(options.library, options.work, sizes)
-        plot(result["sizes"])
+        rows = [{"rows": int(size), **own} for size, own in result["sizes"].items()]
+        IMAGE.write_text(figure(rows))
     deliver(options.name, result, short=options.short)
 
 
@@ -93,29 +95,99 @@ def trial(vectors: np.ndarray, queries: np.ndarray) -> dict[str, Any]:
     }
 
 
-def plot(sizes: dict[str, dict[str, float]]) -> None:
-    """Seconds and milliseconds against size, both axes logarithmic."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("matplotlib is not installed: no plot")
-        return
-    rows = [int(size) for size in sizes]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    axes[0].plot(rows, [own["codes_seconds"] for own in sizes.values()], "o-", color="#1f5f8b")
-    axes[0].set(title="Making the index", ylabel="seconds", xlabel="vectors")
-    for name, key, colour in (
-        ("exact scan", "exact_p50_ms", "#999999"),
-        ("index, 99th percentile", "p99_ms", "#e0a458"),
-        ("index, median", "p50_ms", "#1f5f8b"),
-    ):
-        axes[1].plot(rows, [own[key] for own in sizes.values()], "o-", label=name, color=colour)
-    axes[1].set(title="One search", ylabel="milliseconds", xlabel="vectors")
-    axes[1].legend(frameon=False)
-    for own in axes:
-        own.set(xscale="log", yscale="log")
-        own.grid(alpha=0.3)
-    figure.savefig(IMAGE)
+# -- the figure ------------------------------------------------------------------------------------
+
+WIDTH, HEIGHT = 200, 170  # of a panel's axes, in pixels
+DARK, LIGHT, ORANGE = "#222222", "#888888", "#d1600a"
+Scale = Callable[[float], float]
+
+
+def figure(rows: Sequence[dict[str, Any]]) -> str:
+    """Three panels over the number of rows: milliseconds, recall@10, seconds of making."""
+    across = logarithmic([row["rows"] for row in rows], WIDTH)
+    names = {"exact_p50_ms": ("exact, p50", LIGHT), "p99_ms": ("p99", ORANGE)}
+    names["p50_ms"] = ("p50", DARK)
+    columns = {name: [row[name] for row in rows] for name in (*names, "codes_seconds")}
+    times = logarithmic([value for name in names for value in columns[name]], HEIGHT)
+    seconds = columns["codes_seconds"]
+    making = logarithmic(seconds, HEIGHT)
+    recalls = [row["recall_at_10"] for row in rows]
+    least = min(0.98, math.floor(min(recalls) * 100 - 0.5) / 100)
+    shares = [least + (1 - least) * i / 4 for i in range(5)]
+
+    def share(value: float) -> float:
+        return HEIGHT * (value - least) / (1 - least)
+
+    sizes = [row["rows"] for row in rows]
+    lines = [(label, colour, columns[name]) for name, (label, colour) in names.items()]
+    panels = [
+        panel("a search, ms", sizes, across, times[0], times[1], lines),
+        panel("recall@10", sizes, across, share, shares, [("", DARK, recalls)]),
+        panel("making the index, s", sizes, across, *making, [("", DARK, seconds)]),
+    ]
+    step, height = WIDTH + 100, HEIGHT + 75
+    body = "".join(
+        f'<g transform="translate({50 + step * i},{HEIGHT + 32})">{one}</g>'
+        for i, one in enumerate(panels)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {step * 3} {height}" '
+        f'font-family="system-ui, sans-serif" font-size="11" fill="#555555">\n'
+        f'<rect width="{step * 3}" height="{height}" fill="#ffffff"/>\n{body}</svg>\n'
+    )
+
+
+def logarithmic(values: Sequence[float], length: float) -> tuple[Scale, list[float]]:
+    """A scale from values to pixels, and its marks: 1, 2, 5 and their tens, or tens if many."""
+    low, high = max(min(values), 1e-3) / 1.15, max(values) * 1.15
+    steps = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    firsts = (1,) if high / low > 300 else (1, 2, 5)
+    marks = [first * 10.0**step for step in steps for first in firsts]
+    low, high = min(low, *(m for m in marks if m > low / 1.3)), high
+
+    def scale(value: float) -> float:
+        return length * math.log(max(value, low) / low) / math.log(high / low)
+
+    return scale, [mark for mark in marks if low <= mark <= high]
+
+
+def panel(
+    title: str,
+    sizes: Sequence[int],
+    across: tuple[Scale, list[float]],
+    up: Scale,
+    marks: Sequence[float],
+    lines: Sequence[tuple[str, str, Sequence[float]]],
+) -> str:
+    """Axes with their origin at (0, 0), marks, and lines with their names at the right end."""
+    place, columns = across
+    parts = [f'<text x="-30" y="{-HEIGHT - 14}" fill="#333333">{title}</text>']
+    parts.append(f'<path d="M0 {-HEIGHT}V0H{WIDTH}" fill="none" stroke="#888888"/>')
+    for mark in columns:
+        x = place(mark)
+        parts.append(f'<path d="M{x:.1f} 0v4" stroke="#888888"/>')
+        parts.append(f'<text x="{x:.1f}" y="17" text-anchor="middle">{mark_of(mark)}</text>')
+    for mark in marks:
+        y = -up(mark)
+        parts.append(f'<path d="M0 {y:.1f}h-4" stroke="#888888"/>')
+        parts.append(f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{mark_of(mark)}</text>')
+    parts.append(f'<text x="{WIDTH / 2}" y="34" text-anchor="middle">vectors</text>')
+    for name, colour, values in lines:
+        points = [(place(size), -up(value)) for size, value in zip(sizes, values, strict=True)]
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{colour}"/>' for x, y in points]
+        x, y = points[-1]
+        parts.append(f'<text x="{x + 6:.1f}" y="{y + 4:.1f}" fill="{colour}">{name}</text>')
+    return "\n".join(parts)
+
+
+def mark_of(value: float) -> str:
+    """A number as a mark: 50k, 2M, 0.995."""
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{name}"
+    return f"{value:.4g}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ OPENING = """# Performance
 
 Written by `benchmarks/report.py` from [benchmarks/results](../benchmarks/results); every table
 names the script that repeats it. Compare figures of one table only: machines differ, and ours is
-shared. `make bench` runs all scripts in their short form, which only shows that they run.
+shared; "felt" are the cores' worth of work that all cores did together just before. `make bench`
+runs all scripts in their short form, which only shows that they run.
 
 LIBRARY below is a library of half a million records. To make one without waiting for the encoder:
 
@@ -67,9 +68,10 @@ def page() -> str:
 
 def origin(result: dict[str, Any]) -> str:
     own = result["provenance"]
+    felt = f" ({own['cores_felt']} felt)" if "cores_felt" in own else ""
     return (
-        f"commit `{own['commit']}`, {own['taken'][:10]}, {own['cores']} cores of {own['cpu']},"
-        f" load {own['load_before']} before"
+        f"commit `{own['commit']}`, {own['taken'][:10]}, {own['cores']} cores{felt} of"
+        f" {own['cpu']}, load {own['load_before']} before"
     )
 
 
@@ -202,6 +204,27 @@ def graph(result: dict[str, Any]) -> str:
     )
 
 
+def peers(result: dict[str, Any]) -> str:
+    keys = ("build_seconds", "p50_ms", "recall_at_10")
+    rows = [
+        [name, *(own.get(key, "") for key in keys), megabytes(own["bytes"])]
+        for name, own in result["vectors"].items()
+        if "p50_ms" in own
+    ]
+    colours = [
+        [metric, own["p50_ms"], result["colour"]["inverted, numba"]["metrics"][metric]["p50_ms"]]
+        for metric, own in result["colour"]["lookalike"]["metrics"].items()
+        if "metrics" in result["colour"]["inverted, numba"]
+    ]
+    return (
+        f"{result['rows']:,} vectors; each peer with the first setting that reaches the recall"
+        " asked for, one query at a time; bytes with the vectors.\n\n"
+        + table(["index", "build, s", "median ms", "recall@10", "bytes"], rows)
+        + "\n\nColour, all rows compared by a numba scan of an inverted layout:\n\n"
+        + table(["metric", "lookalike, ms", "numba, ms"], colours)
+    )
+
+
 def full(result: dict[str, Any]) -> str:
     total, library = result["total"], result["library"]
     own = library["bytes"]
@@ -241,6 +264,7 @@ SECTIONS = [
     ("command", "The whole way of one search", "command.py LIBRARY PHOTOS", command),
     ("growth", "Growth", "growth.py SMALL WORK", growth),
     ("graph", "The neighbour graph", "graph.py SMALL", graph),
+    ("peers", "Beside FAISS and numba", "peers.py LIBRARY --peers-python PYTHON", peers),
     ("full", "Half a million files", "full.py FILES LIBRARY", full),
     (
         "full-drawn",

@@ -5,6 +5,8 @@ Times mean nothing here; that answers are right does.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
 
 pytestmark = indexing.pytestmark
 
-PARTS = {"common", "drawn", "fastdup_child", "index_child", "report"}
+PARTS = {"common", "drawn", "fastdup_child", "index_child", "peers_child", "report"}
 """What the scripts share, what they start, and what writes their results down."""
 
 METRICS = ("correlation", "chi-square", "intersection", "bhattacharyya")
@@ -72,8 +74,26 @@ def test_the_graph_has_the_nearest(tmp_path: Path) -> None:
     assert min(result["recall"].values()) >= 0.95
 
 
+def test_peers_that_are_not_installed_are_said_to_be_missing(tmp_path: Path) -> None:
+    result = short("peers", tmp_path)
+    is_right(result["vectors"]["lookalike"])
+    assert result["vectors"]["rabitq"] == {"missing": "faiss"}
+    assert result["colour"]["inverted, numba"] == {"missing": "numba"}
+    assert set(result["colour"]["lookalike"]["metrics"]) == set(METRICS)
+
+
 def test_no_benchmark_is_left_without_a_test() -> None:
     tests = "".join(Path(path).read_text() for path in (__file__, indexing.__file__))
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - PARTS
     assert len(scripts) >= 14
     assert {name for name in scripts if f'short("{name}"' not in tests} == set()
+
+
+def test_the_page_of_figures_is_what_the_results_say() -> None:
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "report.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
