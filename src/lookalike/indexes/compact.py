@@ -61,13 +61,13 @@ class Effort:
 
     first: int
     second: int
-    sure: int = 64
-    reach: float = 5.0
+    sure: int = 128
+    reach: float = 16.0
 
     @classmethod
     def of(cls, k: int) -> Effort:
         """Enough for a recall of 0.998 at k = 10 of 444,668 (docs/adr/0005-compact-index.md)."""
-        return cls(max(8_000, 200 * k), max(1_600, 40 * k), max(64, 2 * k))
+        return cls(max(8_000, 200 * k), max(1_600, 40 * k), max(128, 2 * k))
 
 
 class CompactIndex:
