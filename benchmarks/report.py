@@ -256,7 +256,7 @@ SECTIONS = [
     (
         "meaning-real",
         "The same on real photos, fewer rows re-ranked in proportion",
-        "meaning.py SMALL --effort 70,14 --name meaning-real",
+        "meaning.py SMALL --effort 140,28 --name meaning-real",
         meaning,
     ),
     ("colour", "Searches by colour", "colour.py LIBRARY", colour),
