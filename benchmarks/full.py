@@ -193,6 +193,7 @@ class FullRun:
                 self.note()
                 raise
             part.update(described(done))
+            part["said"] = part["said"].replace(str(self.library), "LIBRARY")
             part["stages"] = json.loads(stages.read_text()) if stages.exists() else None
         part["records_at_end"] = records(self.library)
         say(f"index, {what}: {part['seconds']} s, {part['records_at_end']:,} records")
