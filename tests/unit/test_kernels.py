@@ -577,13 +577,13 @@ def test_several_threads_find_the_best_of_all(level: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("bytes_", [0, 1, 4, 63, 64, 65, 128])
 @pytest.mark.parametrize("rows", [[], [3, 0, 29, 29, *range(30)]])
-def test_sums_of_single_rows(level: str, bytes_: int, rows: list[int]) -> None:
+def test_sums_of_single_rows(bytes_: int, rows: list[int]) -> None:
     rng = np.random.default_rng(bytes_)
     for codes in (rng.integers(0, 256, (30, bytes_)), np.full((30, bytes_), 255)):
         for query in (rng.integers(-127, 128, 2 * bytes_), np.full(2 * bytes_, -127)):
             own = codes[rows] if rows else codes[:0]
             expected = np.concatenate([own & 15, own >> 4], axis=1) @ query
-            found = kernels.row_sums(
+            found = reference.row_sums(
                 edge(codes.astype(np.uint8)),
                 edge(np.array(rows, np.int32)),
                 edge(query.astype(np.int8)),
@@ -609,7 +609,14 @@ def test_cosines_in_double_are_the_same_bits_on_any_level(level: str, dim: int) 
 class Refinement:
     """Vectors whose estimates miss part of them, as those of a scan do, in two segments."""
 
-    def __init__(self, rows: int = 900, dim: int = 200, queries: int = 5) -> None:
+    def __init__(
+        self,
+        rows: int = 900,
+        dim: int = 200,
+        queries: int = 5,
+        bytes_: int = 64,
+        step: float = 1e-6,
+    ) -> None:
         rng = np.random.default_rng(rows)
         vectors = rng.normal(size=(rows, dim)) * np.linspace(2, 0.2, dim)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -617,10 +624,11 @@ class Refinement:
         self.parts = [edge(halves[:300]), edge(halves[300:])]
         self.queries = (vectors[:queries] + 0.03 * rng.normal(size=(queries, dim))).astype("f4")
         self.queries /= np.linalg.norm(self.queries, axis=1, keepdims=True)
-        codes = rng.integers(0, 256, (rows, 64), dtype=np.uint8)
-        values = rng.integers(-127, 128, (queries, 128)).astype(np.int8)
-        noise = np.full(rows, 1e-6, np.float32)
-        self.second = SecondBlock(codes, noise, values, np.ones(queries, np.float32))
+        codes = edge(rng.integers(0, 256, (rows, bytes_), dtype=np.uint8))
+        values = edge(rng.integers(-127, 128, (queries, 2 * bytes_)).astype(np.int8))
+        self.second = SecondBlock(
+            codes, np.full(rows, step, np.float32), values, np.ones(queries, np.float32)
+        )
         self.cosines = self.queries @ halves.astype(np.float32).T
         near = self.cosines + 0.01 * rng.normal(size=self.cosines.shape)
         every = np.arange(rows, dtype=np.int32)
@@ -655,6 +663,16 @@ def test_refining_finds_what_its_twin_finds(level: str, k: int, keep: int, sure:
     for (rows, cosines), (own, _), truth in zip(found, expected, given.cosines, strict=True):
         assert sorted(rows.tolist()) == sorted(own.tolist())
         np.testing.assert_allclose(cosines, truth[rows], atol=1e-4)  # halves, made unit again
+
+
+@pytest.mark.parametrize("bytes_", [0, 1, 4, 31, 32, 63, 64, 65, 128])
+def test_refining_by_a_second_block_of_any_width(level: str, bytes_: int) -> None:
+    given = Refinement(bytes_=bytes_, step=1.0)  # so that the second block decides who goes on
+    what = (given.parts, given.queries, given.estimated, given.second, 10, 30, 30, 4.0, 2.0)
+    found, expected = kernels.refine(*what), reference.refine(*what)
+    for (rows, _), (own, _) in zip(found, expected, strict=True):
+        assert sorted(rows.tolist()) == sorted(own.tolist())
+        assert len(rows) == 30
 
 
 def test_refining_compares_few_rows_and_loses_none_of_the_nearest(level: str) -> None:

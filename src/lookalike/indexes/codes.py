@@ -50,7 +50,7 @@ class Codes:
 
     ``groups`` uint8 (groups, 16, 64) holds the first block in the order of ``kernels.scan``, with
     ``scale`` and ``offset`` float32 (16 * groups,); ``second`` uint8 (rows, width // 2) the
-    second in the order of ``kernels.row_sums``, with ``second_scale`` float32 (rows,).
+    second in the order of ``kernels.refine``, with ``second_scale`` float32 (rows,).
     """
 
     rotation: Rotation

@@ -26,7 +26,7 @@ from lookalike.types import BINS, DoubleArray, FloatArray
 
 T = TypeVar("T")
 
-ABI = 3
+ABI = 4
 """What ``lookalike_abi`` of a fitting compiled file says."""
 
 VARIABLE = "LOOKALIKE_KERNELS"
@@ -152,13 +152,13 @@ def resample(
     weights = np.empty(4 * out_width * rooms[0] + out_height * rooms[1], np.int32)
     rows = np.empty((height + 1) * stride, np.uint8)
     out = np.empty((out_height, out_width, 3), np.uint8)
-    refused = _native.lookalike_resample(
-        ctypes.c_int(_level), _pointer(pixels), ctypes.c_int(width), ctypes.c_int(height),
+    _native.lookalike_resample(
+        _pointer(pixels), ctypes.c_int(width), ctypes.c_int(height),
         _pointer(part), ctypes.c_int(cubic), ctypes.c_int(out_width), ctypes.c_int(out_height),
         ctypes.c_int(rooms[0]), ctypes.c_int(rooms[1]), _pointer(spans),
         _pointer(weights), _pointer(rows), _pointer(out),
     )  # fmt: skip
-    return None if refused else out
+    return out
 
 
 def count_bins(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -339,7 +339,7 @@ def scan(
     codes, allowed = _as(codes, np.uint8), _as(allowed, np.uint16)
     scale, offset = _as(scale, np.float32), _as(offset, np.float32)
     queries, query_scale = _as(queries, np.int8), _as(query_scale, np.float32)
-    correction = (-7.5 * queries.sum(axis=1, dtype=np.int64)).astype(np.float32)
+    correction = _correction(queries)
 
     def some(rows: tuple[int, int], own: tuple[int, int]) -> tuple[Any, Any]:
         """The best of groups ``rows`` for queries ``own``."""
@@ -361,6 +361,11 @@ def scan(
         return Estimated(np.concatenate(founds)[:, :keep], np.concatenate(counts))
     parts = in_parallel(lambda a, b: some((a, b), (0, n)), len(codes), least=2_048)
     return _joined(parts, keep)
+
+
+def _correction(queries: NDArray[np.int8]) -> FloatArray:
+    """What brings sums of codes 0 to 15 to those of -7.5 to 7.5 steps, float32 (n,)."""
+    return np.asarray(-7.5 * queries.sum(axis=1, dtype=np.int64), np.float32)
 
 
 def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[np.int64]]], keep: int) -> Estimated:
@@ -404,7 +409,7 @@ def refine(
     queries, values = _as(queries, np.float32), _as(second.queries, np.int8)
     codes, scale = _as(second.codes, np.uint8), _as(second.scale, np.float32)
     query_scale = _as(second.query_scale, np.float32)
-    correction = (-7.5 * values.sum(axis=1, dtype=np.int64)).astype(np.float32)
+    correction = _correction(values)
     out, filled = np.empty((len(queries), keep), FOUND), np.empty(len(queries), np.int64)
 
     def some(first: int, last: int) -> None:
@@ -419,25 +424,6 @@ def refine(
 
     in_parallel(some, len(queries), least=1)
     return Estimated(out, filled)
-
-
-def row_sums(
-    codes: NDArray[np.uint8], rows: NDArray[np.int32], query: NDArray[np.int8]
-) -> NDArray[np.int32]:
-    """sum(code * query) for some rows of codes uint8 (n, bytes), two codes a byte; int32 (m,).
-
-    Byte j holds dimension j in its low and dimension bytes + j in its high half; ``query`` int8
-    (2 * bytes,).
-    """
-    if _native is None:
-        return reference.row_sums(codes, rows, query)
-    codes, rows, query = _as(codes, np.uint8), _as(rows, np.int32), _as(query, np.int8)
-    sums = np.empty(len(rows), np.int32)
-    _native.lookalike_row_sums(
-        ctypes.c_int(_level), _pointer(codes), ctypes.c_int(codes.shape[1]), _pointer(rows),
-        _long(len(rows)), _pointer(query), _pointer(sums),
-    )  # fmt: skip
-    return sums
 
 
 def offer(

@@ -44,7 +44,11 @@ class Estimated:
 
 @dataclass(frozen=True)
 class SecondBlock:
-    """The second block of ``codes.Codes`` and of queries coded for it."""
+    """The second block of ``codes.Codes`` and of queries coded for it.
+
+    Byte j of a row's code holds dimension j in its low and dimension bytes + j in its high half;
+    ``queries`` int8 (n, 2 * bytes) lie in the order of dimensions.
+    """
 
     codes: NDArray[np.uint8]
     scale: FloatArray

@@ -21,7 +21,7 @@
 
 typedef struct { float score; int32_t row; } Found;
 
-EXPORT int lookalike_abi(void) { return 3; }
+EXPORT int lookalike_abi(void) { return 4; }
 
 /* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
 EXPORT int lookalike_level(void)
@@ -320,7 +320,7 @@ EXPORT void lookalike_scan(int level, const uint8_t *codes, int64_t first_group,
 /* ---- 4-bit codes of single rows --------------------------------------------------------------
 
    Row i has `bytes` bytes at codes + i * bytes; byte j has dimension j in its low half and dimension
-   bytes + j in its high half. sums[i] = sum(code * query) of rows[i]. */
+   bytes + j in its high half. What a row gives is sum(code * query). */
 
 static int32_t row_plain(const uint8_t *codes, int bytes, const int8_t *query)
 {
@@ -371,15 +371,6 @@ static int32_t one_row(int level, const uint8_t *codes, int bytes, const int8_t 
     if (level >= 1 && bytes % 32 == 0) return row_avx2(codes, bytes, query);
 #endif
     return row_plain(codes, bytes, query);
-}
-
-EXPORT void lookalike_row_sums(int level, const uint8_t *codes, int bytes, const int32_t *rows,
-                               int64_t n, const int8_t *query, int32_t *sums)
-{
-    for (int64_t i = 0; i < n; i++) {
-        if (i + 8 < n) __builtin_prefetch(codes + (int64_t)rows[i + 8] * bytes);
-        sums[i] = one_row(level, codes + (int64_t)rows[i] * bytes, bytes, query);
-    }
 }
 
 /* ---- halves ---------------------------------------------------------------------------------- */
@@ -639,6 +630,7 @@ EXPORT void lookalike_refine(int level, const uint16_t *const *segments, const i
    columns, with weights of 22 bits behind the point, rounded to 8 bits after each. Pixels take 4
    bytes, the last of which means nothing. */
 
+#if X86
 enum { WEIGHT_BITS = 22 };
 
 typedef struct { int first, count; } Span;
@@ -682,7 +674,6 @@ static void filter_weights(int cubic, int in, float from, float to, int out, int
     }
 }
 
-#if X86
 typedef uint32_t __attribute__((may_alias, aligned(1))) Word;
 
 AVX2 static void along_row(const uint8_t *row, const Span *spans, const int32_t *weights, int room,
@@ -734,19 +725,16 @@ AVX2 static void along_columns(const uint8_t *rows, int count, const int32_t *we
         }
     }
 }
-#endif
 
 /* The part `box` (left, top, right, bottom) of a picture as out_width x out_height pixels of 3 bytes.
    Scratch: spans of out_width + out_height; weights of 4 * out_width * room_x + out_height * room_y;
    rows of (height + 1) * stride bytes, stride the least multiple of 32 from 4 * out_width on. room:
-   2 * ceil(support * scale) + 1. Returns 0, or 1 where only Pillow can do it. */
-EXPORT int lookalike_resample(int level, const uint8_t *pixels, int width, int height,
+   2 * ceil(support * scale) + 1. Needs level 1. */
+EXPORT void lookalike_resample(const uint8_t *pixels, int width, int height,
                               const float *box, int cubic, int out_width, int out_height,
                               int room_x, int room_y, Span *spans, int32_t *weights, uint8_t *rows,
                               uint8_t *out)
 {
-#if X86
-    if (level < 1) return 1;
     Span *across = spans, *down = spans + out_width;
     int32_t *down_weights = weights + 4 * (int64_t)out_width * room_x;
     filter_weights(cubic, width, box[0], box[2], out_width, room_x, 4, across, weights);
@@ -765,11 +753,8 @@ EXPORT int lookalike_resample(int level, const uint8_t *pixels, int width, int h
             for (int channel = 0; channel < 3; channel++) out[3 * x + channel] = done[4 * x + channel];
         out += 3 * (int64_t)out_width;
     }
-    return 0;
-#else
-    return 1;
-#endif
 }
+#endif
 
 /* ---- colour histograms ------------------------------------------------------------------------ */
 

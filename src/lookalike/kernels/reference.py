@@ -65,7 +65,11 @@ def scan(
 def row_sums(
     codes: NDArray[np.uint8], rows: NDArray[np.int32], query: NDArray[np.int8]
 ) -> NDArray[np.int32]:
-    """See ``kernels.row_sums``."""
+    """sum(code * query) for some rows of codes uint8 (n, bytes), two codes a byte; int32 (m,).
+
+    Byte j holds dimension j in its low and dimension bytes + j in its high half; ``query`` int8
+    (2 * bytes,).
+    """
     own = codes[rows]
     numbers = np.concatenate([own & 15, own >> 4], axis=1)
     return (numbers.astype(np.int32) @ query.astype(np.int32)).astype(np.int32)
