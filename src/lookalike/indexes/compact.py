@@ -28,7 +28,7 @@ from lookalike.indexes.codes import (
     even_sample,
     fit_rotation,
 )
-from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, digest
+from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, table_digest
 from lookalike.indexes.exact import MARGIN, ExactIndex, unit_vector
 from lookalike.kernels import GROUP
 from lookalike.kernels.estimates import Estimated, SecondBlock
@@ -43,9 +43,6 @@ LONGEST_TAIL = 2_000
 
 REFIT_GROWTH = 1.5
 """The rotation is fitted anew when the table has grown by this factor."""
-
-_SAMPLE = 16
-"""Vectors by which a table of the same records in another space is told apart."""
 
 _VERSION = "v1"
 _ROTATION = "rotation.npz"
@@ -201,9 +198,7 @@ class CodesCache:
         return None
 
     def _made_for(self, rows: int) -> str:
-        """What the codes of the first rows depend on: ids, and vectors, as a model may change."""
-        sample = self._table.vectors(np.arange(min(rows, _SAMPLE)))
-        return digest(self._table.ids[:rows], sample)
+        return table_digest(self._table, rows)
 
     def _read(self, stem: str, rows: int) -> Codes:
         with open(self._derived.folder / f"{stem}.{_ROTATION}", "rb") as file:

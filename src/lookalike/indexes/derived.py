@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.stores.base import VectorTable
 from lookalike.types import IdArray
 
 DAMAGED = (
@@ -107,6 +108,15 @@ def array_writer(array: NDArray[Any]) -> Callable[[Path], None]:
             np.save(file, array, allow_pickle=False)
 
     return write
+
+
+_SAMPLE = 16
+"""Vectors by which a table of the same records in another space is told apart."""
+
+
+def table_digest(table: VectorTable, rows: int) -> str:
+    """What depends on the first rows of a table: ids, and vectors, as a model may change."""
+    return digest(table.ids[:rows], table.vectors(np.arange(min(rows, _SAMPLE))))
 
 
 def digest(ids: IdArray, *further: NDArray[Any]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.indexes.codes import even_sample, principal_axes
-from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, digest
+from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, table_digest
 from lookalike.indexes.regions import EXACT_ROWS, Lists, Regions, Rows
 from lookalike.kernels import MOST_DIMS
 from lookalike.stores.base import VectorTable
@@ -32,9 +32,6 @@ REBUILD_GROWTH = 1.5
 SPARE = 5
 """Lists are kept longer than asked for by one in so many: a row that has lost no more neighbours
 than that needs no new search, and every list that is handed out is full."""
-
-_SAMPLE = 16
-"""Vectors by which a table of the same records in another space is told apart."""
 
 _CHUNK = 2_048
 
@@ -253,9 +250,7 @@ class GraphCache:
         return None
 
     def _made_for(self, rows: int) -> str:
-        """What the graph of the first rows depends on: ids, and vectors, as a model may change."""
-        sample = self._table.vectors(np.arange(min(rows, _SAMPLE)))
-        return digest(self._table.ids[:rows], sample)
+        return table_digest(self._table, rows)
 
     def _read(self, stem: str, rows: int, k: int) -> TableGraph:
         with open(self._derived.folder / f"{stem}.{_SPACE}", "rb") as file:
