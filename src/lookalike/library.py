@@ -19,7 +19,6 @@ from lookalike import config
 from lookalike.conditions import Condition, parse_condition
 from lookalike.errors import InputError, LibraryMissingError
 from lookalike.features.encoders import Encoder
-from lookalike.indexes.graph import NeighbourGraph
 from lookalike.pipeline import IndexReport, Progress, Silence, Stopwatch, encoder_of, index
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
@@ -42,6 +41,7 @@ from lookalike.types import (
 if TYPE_CHECKING:
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.pca_study import PcaStudy
+    from lookalike.indexes.graph import NeighbourGraph
 
 _SEARCHES_BEFORE_INDEXING = 2
 """Searches without an index, in one process, after which it is made; a single one need not wait."""

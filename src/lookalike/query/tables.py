@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,12 @@ from lookalike.features.pca import PcaModel
 from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
 from lookalike.indexes.colour import CoarseCache, CoarseTable
 from lookalike.indexes.compact import LEAST_ROWS, CodesCache
-from lookalike.indexes.graph import GraphCache, NeighbourGraph
 from lookalike.indexes.pca import PcaCache
 from lookalike.stores import HistogramTable, Store
 from lookalike.types import IdArray, Space
+
+if TYPE_CHECKING:
+    from lookalike.indexes.graph import NeighbourGraph
 
 VectorIndex = ExactIndex | CompactIndex
 
@@ -99,6 +102,8 @@ class Tables:
 
     def neighbours(self, k: int) -> NeighbourGraph:
         """The k nearest others of every live record; made if it is not kept, which takes time."""
+        from lookalike.indexes.graph import GraphCache  # no search needs it
+
         if self._graph is None or self._graph.neighbours.shape[1] < k:
             self._graph = GraphCache(self.derived.graph, self.vectors).graph(k)
         return self._graph.first(k)
