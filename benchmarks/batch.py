@@ -8,15 +8,13 @@ whole results with paths, warm; best of three rounds in turn. All answers must b
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from common import add_short, deliver, provenance, require, short_library
+from common import deliver, library_parser, opened, provenance, require
 
 from lookalike import Library
 
@@ -26,25 +24,15 @@ ROUNDS = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library", type=Path, nargs="?")
-    parser.add_argument("--name", default="batch")
-    add_short(parser)
+    parser = library_parser(__doc__, "batch")
     options = parser.parse_args()
     require(parser, options, "library")
-    if options.short:
-        with short_library() as library:
-            result = measured(library)
-    else:
-        with Library.open(options.library) as library:
-            result = measured(library)
+    with opened(options) as library:
+        result = measured(library)
     deliver(options.name, result, short=options.short)
 
 
 def measured(library: Library) -> dict[str, Any]:
-    library.refresh()
     table = library._current().vectors
     live = np.flatnonzero(table.live)
     rows = live[np.linspace(0, len(live) - 1, SIZES[-1]).astype(int)]

@@ -9,14 +9,12 @@ ten found are held against scores of all rows, which must give the same.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from common import add_short, clocked, deliver, memory, provenance, require, short_library
+from common import clocked, deliver, library_parser, memory, opened, provenance, require
 
 from lookalike import Library
 from lookalike.indexes.base import choose
@@ -34,20 +32,11 @@ OPENCV = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library", type=Path, nargs="?")
-    parser.add_argument("--name", default="colour")
-    add_short(parser)
+    parser = library_parser(__doc__, "colour")
     options = parser.parse_args()
     require(parser, options, "library")
-    if options.short:
-        with short_library() as library:
-            result = measured(library, 10)
-    else:
-        with Library.open(options.library) as library:
-            result = measured(library, 50)
+    with opened(options) as library:
+        result = measured(library, 10 if options.short else 50)
     deliver(options.name, result, short=options.short)
 
 

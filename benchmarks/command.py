@@ -10,7 +10,6 @@ the contact sheet.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -20,13 +19,13 @@ from typing import Any
 
 import numpy as np
 from common import (
-    add_short,
     clocked,
     deliver,
+    library_parser,
     memory,
+    opened,
     provenance,
     require,
-    short_library,
     small_photos,
     watched,
 )
@@ -39,22 +38,15 @@ STARTS, PICTURES = 10, 50
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library", type=Path, nargs="?")
+    parser = library_parser(__doc__, "command")
     parser.add_argument("photos", type=Path, nargs="?")
-    parser.add_argument("--name", default="command")
-    add_short(parser)
     options = parser.parse_args()
     require(parser, options, "library", "photos")
-    if options.short:
-        with tempfile.TemporaryDirectory() as scratch, short_library() as library:
-            small_photos(Path(scratch), 4, 2, seed=2)
-            result = measured(library, Path(scratch), 2)
-    else:
-        with Library.open(options.library) as library:
-            result = measured(library, options.photos, STARTS)
+    with tempfile.TemporaryDirectory() as scratch, opened(options) as library:
+        if options.short:
+            options.photos = Path(scratch)
+            small_photos(options.photos, 4, 2, seed=2)
+        result = measured(library, options.photos, 2 if options.short else STARTS)
     deliver(options.name, result, short=options.short)
 
 

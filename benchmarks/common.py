@@ -78,6 +78,25 @@ def require(parser: argparse.ArgumentParser, options: argparse.Namespace, *names
         parser.error(f"missing: {', '.join(missing)} (or --short)")
 
 
+def library_parser(documentation: str | None, name: str) -> argparse.ArgumentParser:
+    """LIBRARY, ``--name`` of the result, ``--short``."""
+    parser = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("library", type=Path, nargs="?")
+    parser.add_argument("--name", default=name)
+    add_short(parser)
+    return parser
+
+
+@contextlib.contextmanager
+def opened(options: argparse.Namespace) -> Iterator[Library]:
+    """The library to measure, its indexes made: LIBRARY, or a short one."""
+    with short_library() if options.short else Library.open(options.library) as library:
+        library.refresh()
+        yield library
+
+
 def small_photos(folder: Path, count: int, classes: int, seed: int) -> None:
     """Write ``count`` JPEGs of 96 x 72 pixels, evenly over ``classes`` folders of ``folder``.
 
@@ -115,7 +134,7 @@ def short_library(records: int = 120) -> Iterator[Library]:
 
 
 def clocked(
-    function: Callable[[], Any], items: Iterable[Any]
+    function: Callable[[Any], Any], items: Iterable[Any]
 ) -> tuple[list[Any], dict[str, float]]:
     """``function`` of each item, and its milliseconds: median, 99th percentile, how many."""
     values, seconds = [], []

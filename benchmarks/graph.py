@@ -177,10 +177,7 @@ def peak_mb() -> Iterator[list[int]]:
 
 
 def own_mb() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) // 1024
-    return 0
+    return common.memory()["RssAnon"] // 1_000_000
 
 
 def recall(

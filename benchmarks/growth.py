@@ -10,7 +10,6 @@ of the ten nearest against the exact scan, and that scan's median. Draws docs/im
 
 from __future__ import annotations
 
-import argparse
 import math
 import tempfile
 import time
@@ -19,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import add_short, clocked, deliver, provenance, recall, require, short_library
+from common import (
+    clocked,
+    deliver,
+    library_parser,
+    provenance,
+    recall,
+    require,
+    short_library,
+)
 from vectors import VectorGenerator, real_vectors
 
 from lookalike.indexes import CompactIndex, ExactIndex
@@ -33,14 +40,9 @@ IMAGE = Path(__file__).parents[1] / "docs" / "images" / "growth.svg"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library", type=Path, nargs="?")
+    parser = library_parser(__doc__, "growth")
     parser.add_argument("work", type=Path, nargs="?")
     parser.add_argument("--sizes", default=SIZES)
-    parser.add_argument("--name", default="growth")
-    add_short(parser)
     options = parser.parse_args()
     require(parser, options, "library", "work")
     if options.short:

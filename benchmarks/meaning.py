@@ -11,13 +11,21 @@ groups. --effort lets fewer rows pass, as a smaller library would in proportion.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import add_short, clocked, deliver, memory, provenance, recall, require, short_library
+from common import (
+    clocked,
+    deliver,
+    library_parser,
+    memory,
+    opened,
+    provenance,
+    recall,
+    require,
+)
 
 from lookalike import Library
 from lookalike.decode import decode, read
@@ -32,27 +40,16 @@ EXACT_QUERIES = 30
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library", type=Path, nargs="?")
+    parser = library_parser(__doc__, "meaning")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--effort", help="rows that pass the first stage and the second")
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--name", default="meaning")
-    add_short(parser)
     options = parser.parse_args()
     require(parser, options, "library")
     if options.effort:
         lowered(*map(int, options.effort.split(",")))
-    if options.short:
-        with short_library() as library:
-            library.refresh()
-            result = measured(library, None, 40)
-    else:
-        with Library.open(options.library) as library:
-            library.refresh()
-            result = measured(library, options.photos, options.queries)
+    with opened(options) as library:
+        result = measured(library, options.photos, 40 if options.short else options.queries)
     deliver(options.name, {"effort": options.effort or "default", **result}, short=options.short)
 
 

@@ -29,16 +29,15 @@ from typing import Any
 
 import numpy as np
 from common import (
-    add_short,
     clocked,
     deliver,
+    library_parser,
+    opened,
     provenance,
     recall,
     require,
-    short_library,
 )
 
-from lookalike import Library
 from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
 from lookalike.indexes.colour import coarse_table
 from lookalike.indexes.compact import make_codes
@@ -54,21 +53,16 @@ COLOUR_QUERIES = 20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library", type=Path, nargs="?")
+    parser = library_parser(__doc__, "peers")
     parser.add_argument("--peers-python", default=sys.executable, metavar="PATH")
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS, help="default: all")
     parser.add_argument("--work", type=Path, metavar="DIR", help="room for a copy of the numbers")
     parser.add_argument("--recall", type=float, default=0.99, help="default: %(default)s")
-    add_short(parser)
     options = parser.parse_args()
     require(parser, options, "library")
-    opened = short_library() if options.short else Library.open(options.library)
-    with opened as library, tempfile.TemporaryDirectory(dir=options.work) as scratch:
+    with opened(options) as library, tempfile.TemporaryDirectory(dir=options.work) as scratch:
         result = measure(library._current(), options, Path(scratch))
-    deliver("peers", {"provenance": provenance(), **result}, short=options.short)
+    deliver(options.name, {"provenance": provenance(), **result}, short=options.short)
 
 
 def measure(tables: Tables, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
