@@ -228,10 +228,11 @@ class Analysed:
     pixels: PixelArray
 
 
-AHEAD = 64
-"""Batches that may wait while the store commits; what is in them is small."""
+AHEAD = 256
+"""Batches that may wait while the store commits: two commits' worth, so that no thread waits for
+the disk. What is in them is small."""
 
-RESERVE_BYTES = 150 * 10**6
+RESERVE_BYTES = 220 * 10**6
 """What a run takes beside decoding: batches that wait, the catalogue's cache, threads."""
 
 

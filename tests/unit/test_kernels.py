@@ -25,6 +25,7 @@ from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
 from lookalike.indexes.colour import ROUNDING
 from lookalike.indexes.compact import Effort, make_codes
 from lookalike.kernels import METRICS, reference
+from lookalike.kernels.coarse import PEAKS, REST
 from lookalike.kernels.estimates import Estimated, SecondBlock
 from lookalike.stores.base import HistogramPart
 from lookalike.types import BINS, SparseHistogram
@@ -282,58 +283,6 @@ def test_sums_of_histograms_are_those_of_the_dense_rows(level: str, metric: str)
         assert (first, second) == pytest.approx(by_hand[metric], rel=1e-4)
 
 
-def chi_square(
-    rows: list[SparseHistogram], query: np.ndarray[Any, Any], most: float, chosen: Any = None
-) -> tuple[Any, np.ndarray[Any, Any]]:
-    """What the kernel says of rows, and their true distances."""
-    part = part_of(rows)
-    totals = edge(np.array([row.counts.sum(dtype=int) for row in rows], np.float32))
-    chosen = np.arange(len(rows)) if chosen is None else np.asarray(chosen, np.int64)
-    inverse, passed = entries("chi-square", query), np.concatenate([[0], np.cumsum(query)])
-    filled = query > 0
-    parts = [(query - rows[row].dense())[filled] ** 2 / query[filled] for row in chosen]
-    found = kernels.chi_square(
-        part.bins, part.counts, part.ends, totals, chosen, inverse, passed, most
-    )
-    return found, np.array([part.sum() for part in parts])
-
-
-@given(
-    rows=st.lists(histograms(bins=300, cells=60), min_size=1, max_size=12),
-    share=st.floats(0, 1),
-    data=st.data(),
-)
-def test_chi_square_is_given_up_only_beyond_the_bound(
-    rows: list[SparseHistogram], share: float, data: st.DataObject
-) -> None:
-    rows = [*rows, *EXTREMES]
-    query = data.draw(st.sampled_from(rows)).dense() / 2 + rows[0].dense() / 2
-    _, exact = chi_square(rows, query, np.inf)
-    most = float(np.quantile(exact, share))
-    found, _ = chi_square(rows, query, most)
-    if BEST < 0:
-        assert found is None  # every row is then compared in full
-        return
-    slack = 2e-4 * (1 + exact)
-    assert (found <= exact + slack).all()
-    within = found <= most
-    np.testing.assert_array_less(np.abs(found - exact)[within], slack[within])
-    assert (found[exact <= most] <= most + slack[exact <= most]).all()
-
-
-@pytest.mark.skipif(BEST < 0, reason="the kernels are not compiled here")
-def test_chi_square_without_a_bound_is_the_distance() -> None:
-    rows = [histogram(picture(seed)) for seed in range(20)]
-    order = [19, 0, 5, 5]
-    for most in (np.inf, 1e9):
-        found, exact = chi_square(rows, rows[0].dense(), most, order)
-        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
-    found, exact = chi_square(rows, rows[0].dense(), 1e-3)
-    assert (found[1:] < exact[1:]).any()  # some are in fact given up
-    assert (found[1:] > 1e-3).all()
-    assert len(chi_square(rows, rows[0].dense(), 1.0, [])[0]) == 0
-
-
 @given(rows=st.lists(histograms(cells=40), min_size=1, max_size=9), data=st.data())
 def test_coarse_rows_are_what_the_bounds_take_them_for(
     level: str, rows: list[SparseHistogram], data: st.DataObject
@@ -342,15 +291,39 @@ def test_coarse_rows_are_what_the_bounds_take_them_for(
     part = part_of(rows)
     first = data.draw(st.integers(0, len(rows)))
     last = data.draw(st.integers(first, len(rows)))
-    roots, parts, lengths, totals = kernels.coarse(part.bins, part.counts, part.ends, first, last)
-    assert roots.shape == parts.shape == (last - first, 64)
+    coarse = kernels.coarse(part.bins, part.counts, part.ends, first, last)
+    assert coarse.roots.shape == coarse.parts.shape == (last - first, 64)
     for n, row in enumerate(rows[first:last]):
         cubes = row.dense().reshape(4, 4, 4, 4, 4, 4)
         mass, squares = cubes.sum(axis=(1, 3, 5)).ravel(), (cubes**2).sum(axis=(1, 3, 5)).ravel()
-        assert np.abs(roots[n] / 255 - np.sqrt(mass)).max() <= ROUNDING * 1.001
-        assert np.abs(parts[n] / 255 - np.sqrt(squares / squares.sum())).max() <= ROUNDING * 1.001
-        assert lengths[n] == pytest.approx(np.sqrt(squares.sum()), rel=1e-6)
-        assert totals[n] == row.counts.sum(dtype=int)
+        assert np.abs(coarse.roots[n] / 255 - np.sqrt(mass)).max() <= ROUNDING * 1.001
+        assert (
+            np.abs(coarse.parts[n] / 255 - np.sqrt(squares / squares.sum())).max()
+            <= ROUNDING * 1.001
+        )
+        assert coarse.lengths[n] == pytest.approx(np.sqrt(squares.sum()), rel=1e-6)
+        assert coarse.totals[n] == row.counts.sum(dtype=int)
+        fullest = sorted(zip(-row.counts.astype(int), row.bins, strict=True))[:PEAKS]
+        fullest += [(0, BINS)] * (PEAKS - len(fullest))
+        assert coarse.peak_counts[n].tolist() == [-count for count, _ in fullest]
+        assert coarse.peak_bins[n].tolist() == [bin_ for _, bin_ in fullest]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_the_least_chi_square_distance_is_that_of_the_reference(level: str, count: int) -> None:
+    rng = np.random.default_rng(count)
+    rows = [
+        sparse(dict.fromkeys(rng.choice(BINS, 3 + 5 * n).tolist(), 7 + n)) for n in range(count)
+    ]
+    part = part_of([*rows, *EXTREMES])
+    coarse = kernels.coarse(part.bins, part.counts, part.ends, 0, len(part))
+    shares, rest = np.zeros(BINS + 1, np.float32), edge(rng.random(REST).astype(np.float32))
+    shares[rng.choice(BINS, 700)] = rng.random(700) / 350
+    inverse = np.where(shares > 0, 1 / np.where(shares > 0, shares, 1), 0).astype(np.float32)
+    asked = (coarse.peak_bins, coarse.peak_counts, coarse.totals, edge(shares), inverse, rest)
+    np.testing.assert_allclose(
+        kernels.chi_square_least(*asked), reference.chi_square_least(*asked), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, 33])

@@ -8,15 +8,14 @@ Bounds. Let A and B be the masses of two histograms a, b in 64 blocks of 4 x 4 x
 sum(min(a, b)) <= sum(min(A, B)), and by Cauchy and Schwarz, block by block, sum(sqrt(a b)) <=
 sum(sqrt(A B)) and sum(a b) <= sum(|a| |b|) over the blocks' lengths. 64 bytes a row thus rule out
 most rows for intersection, Bhattacharyya and correlation. Chi-square has no such bound (mass
-outside the query's bins costs nothing); its sum only grows, bin by bin, so a row is given up as
-soon as it exceeds the k-th best.
+outside the query's bins costs nothing), but is soon large where a row is full and the query is not:
+a row's eight fullest bins, and that its others are no fuller, rule out nine rows of ten.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from lookalike import kernels
 from lookalike.features.histogram import score
 from lookalike.indexes.base import Mask, Neighbours, ScanIndex, choose, rerank_rows
 from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, digest
+from lookalike.kernels.coarse import COLUMNS, REST, STEPS, CoarseRows
 from lookalike.stores.base import HistogramPart, HistogramTable
 from lookalike.types import BINS, COLOUR_MEASURES, DoubleArray, FloatArray
 
@@ -54,43 +54,30 @@ _STEP = 8_192
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class CoarseTable:
-    """What bounds are made of, a row each: see ``kernels.coarse``."""
-
-    roots: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
-    lengths: FloatArray
-    totals: FloatArray
-
-
-def coarse_table(parts: list[HistogramPart]) -> CoarseTable:
-    """The coarse table of segments, one after another: about 1 second for half a million rows."""
-    pieces = []
+def coarse_rows(parts: list[HistogramPart]) -> CoarseRows:
+    """The coarse rows of segments, one after another: about 1 second for half a million rows."""
+    pieces = [CoarseRows.empty(0)]
     for part in parts:
 
-        def some(first: int, last: int, part: HistogramPart = part) -> tuple[NDArray, ...]:  # type: ignore[type-arg]
+        def some(first: int, last: int, part: HistogramPart = part) -> CoarseRows:
             return kernels.coarse(part.bins, part.counts, part.ends, first, last)
 
         pieces += kernels.in_parallel(some, len(part), 2_048)
-    if not pieces:
-        none, empty = np.empty((0, 64), np.uint8), np.empty(0, np.float32)
-        return CoarseTable(none, none, empty, empty)
-    return CoarseTable(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+    return CoarseRows.joined(pieces)
 
 
 class ColourIndex(ScanIndex):
     """Compares a query histogram, float64 (4096,) summing to 1, with the rows of a table."""
 
     def __init__(
-        self, table: HistogramTable, metric: str, coarse: Callable[[], CoarseTable] | None = None
+        self, table: HistogramTable, metric: str, coarse: Callable[[], CoarseRows] | None = None
     ) -> None:
         """``coarse`` gives the table's coarse rows; without it they are made at first need."""
         self.ids = table.ids
         self.measure = COLOUR_MEASURES[metric]
         self._table = table
         self._starts = np.cumsum([0, *(len(part) for part in table.parts)])
-        self._coarse = coarse or (lambda: coarse_table(list(table.parts)))
+        self._coarse = coarse or (lambda: coarse_rows(list(table.parts)))
 
     def scores(self, query: DoubleArray) -> DoubleArray:
         """The metric's scores against all rows, float64 (n,), off by at most ROOT_MARGIN."""
@@ -146,11 +133,8 @@ class ColourIndex(ScanIndex):
         limit.take(self.measure.distance(found[0][1]))
         unseen = np.ones(len(rows), dtype=bool)
         unseen[seeds] = False
-        if query.metric == "chi-square":
-            found += self._chi_square(query, coarse, rows[unseen], limit)
-        else:
-            left = np.flatnonzero(unseen & (bounds <= limit.distance))
-            found += self._compared(query, rows[left], bounds[left], limit)
+        left = np.flatnonzero(unseen & (bounds <= limit.distance))
+        found += self._compared(query, rows[left], bounds[left], limit)
         return _together(found)
 
     def _compared(
@@ -169,38 +153,6 @@ class ColourIndex(ScanIndex):
 
         kernels.in_parallel(some, len(rows), _STEP // 4)
         return found
-
-    def _chi_square(
-        self, query: _Query, coarse: CoarseTable, rows: NDArray[np.int64], limit: _Limit
-    ) -> list[tuple[NDArray[np.int64], DoubleArray]]:
-        """Rows whose sums do not outgrow the limit, as it falls, and their rough scores."""
-        found: list[tuple[NDArray[np.int64], DoubleArray]] = []
-
-        def some(first: int, last: int) -> None:
-            for at in range(first, last, _STEP):
-                chosen = rows[at : min(at + _STEP, last)]
-                most = limit.distance  # once: another thread may set it back to an older value
-                scores = self._given_up(query, coarse, chosen, most)
-                near = scores <= most
-                limit.take(scores[near])
-                found.append((chosen[near], scores[near]))
-
-        kernels.in_parallel(some, len(rows), _STEP // 4)
-        return found
-
-    def _given_up(
-        self, query: _Query, coarse: CoarseTable, rows: NDArray[np.int64], most: float
-    ) -> DoubleArray:
-        """Chi-square distances of rows, ascending; where more than ``most``, perhaps less."""
-        out = np.empty(len(rows))
-        for number, inner, place in self._by_part(rows):
-            part = self._table.parts[number]
-            own = coarse.totals[self._starts[number] : self._starts[number + 1]]
-            scores = kernels.chi_square(
-                part.bins, part.counts, part.ends, own, inner, query.table, query.passed, most
-            )
-            out[place] = self._rough(query, rows[place]) if scores is None else scores
-        return out
 
     # -- rough scores ----------------------------------------------------------------------------
 
@@ -271,13 +223,11 @@ class _Query:
         self._query = query = np.asarray(query, dtype=np.float64)
         self._mass = float(query.sum())
         filled = query > _EPSILON
-        inverse = np.where(filled, 1.0 / np.where(filled, query, 1.0), 0.0)
-        own = {"chi-square": inverse, "bhattacharyya": np.sqrt(query)}.get(metric, query)
+        self._inverse = np.where(filled, 1.0 / np.where(filled, query, 1.0), 0.0)
+        own = {"chi-square": self._inverse, "bhattacharyya": np.sqrt(query)}.get(metric, query)
         self.table: FloatArray = own.astype(np.float32)
-        self._filled_mass = float(query[filled].sum())
-        self.passed: FloatArray = np.concatenate(
-            [[0.0], np.cumsum(np.where(filled, query, 0.0))]
-        ).astype(np.float32)
+        self._filled = query[filled]
+        self._filled_mass = float(self._filled.sum())
 
     def scores(self, sums: DoubleArray) -> DoubleArray:
         """The metric's scores from the kernels' sums (m, 3)."""
@@ -300,8 +250,10 @@ class _Query:
         above = products - self._mass / BINS
         return np.asarray(np.where(flat, 1.0, above / np.sqrt(np.where(flat, 1.0, spread))))
 
-    def bounds(self, coarse: CoarseTable, rows: NDArray[np.int64] | None) -> FloatArray:
+    def bounds(self, coarse: CoarseRows, rows: NDArray[np.int64] | None) -> FloatArray:
         """A number per row, or per row of the table, that its distance is at least."""
+        if self.metric == "chi-square":
+            return self._chi_square_least(coarse, rows)
         parts = self.metric == "correlation"
         codes = coarse.parts if parts else coarse.roots
         own = self._blocks()
@@ -321,6 +273,32 @@ class _Query:
         length = float(np.sqrt(self._query @ self._query))
         cosine = np.asarray(upper * lengths * np.float32(length), np.float64)
         return np.asarray(1.0 - self._correlation(cosine, squares), np.float32)
+
+    def _chi_square_least(self, coarse: CoarseRows, rows: NDArray[np.int64] | None) -> FloatArray:
+        shares, inverse = np.zeros(BINS + 1, np.float32), np.zeros(BINS + 1, np.float32)
+        shares[:-1] = np.where(self._inverse > 0, self._query, 0)
+        inverse[:-1] = self._inverse
+        # The sum over filled bins above a level, (share - level)^2 / share, for all levels at once.
+        levels = np.arange(REST) / STEPS
+        filled = np.sort(self._filled)
+        first = np.searchsorted(filled, levels, side="right")
+
+        def above(numbers: DoubleArray) -> DoubleArray:
+            return np.concatenate([np.cumsum(numbers[::-1])[::-1], [0.0]])[first]
+
+        rest = above(filled) - 2 * levels * above(filled**0) + levels**2 * above(1 / filled)
+        least = np.asarray(np.maximum(rest, 0), np.float32)
+        chosen = slice(None) if rows is None else rows
+        bins, counts = coarse.peak_bins[chosen], coarse.peak_counts[chosen]
+        totals = coarse.totals[chosen]
+
+        def some(first: int, last: int) -> FloatArray:
+            own = slice(first, last)
+            return kernels.chi_square_least(
+                bins[own], counts[own], totals[own], shares, inverse, least
+            )
+
+        return np.concatenate(kernels.in_parallel(some, len(totals), 16_384))
 
     def _blocks(self) -> tuple[NDArray[np.int16], NDArray[np.uint8], float]:
         """The query's 64 numbers, as 2,047ths and as 255ths, and their sum."""
@@ -354,13 +332,13 @@ class CoarseCache:
         self._derived = DerivedFolder(folder)
         self._table = table
 
-    def load(self) -> CoarseTable:
+    def load(self) -> CoarseRows:
         """The whole table's coarse rows."""
         known, rows = self._known()
         if known is not None and rows == len(self._table.ids):
             return known
-        fresh = coarse_table(list(self._parts_from(rows)))
-        whole = fresh if known is None else _appended(known, fresh)
+        fresh = coarse_rows(list(self._parts_from(rows)))
+        whole = fresh if known is None else CoarseRows.joined([known, fresh])
         if known is None:
             self._keep(whole)
         return whole
@@ -370,16 +348,16 @@ class CoarseCache:
         known, rows = self._known()
         if len(self._table.ids) - rows <= LONGEST_TAIL:
             return False
-        fresh = coarse_table(list(self._parts_from(rows)))
-        return self._keep(fresh if known is None else _appended(known, fresh))
+        fresh = coarse_rows(list(self._parts_from(rows)))
+        return self._keep(fresh if known is None else CoarseRows.joined([known, fresh]))
 
-    def _known(self) -> tuple[CoarseTable | None, int]:
+    def _known(self) -> tuple[CoarseRows | None, int]:
         """What is kept of the table's first rows, and how many these are."""
         ids = self._table.ids
         made_for = self._made_for
-        for stem, rows in self._derived.sets(_VERSION, f"{_COLUMNS[-1]}.npy", len(ids), made_for):
+        for stem, rows in self._derived.sets(_VERSION, _LAST, len(ids), made_for):
             with contextlib.suppress(*DAMAGED):
-                table = CoarseTable(*(self._derived.array(f"{stem}.{n}.npy") for n in _COLUMNS))
+                table = CoarseRows(*(self._derived.array(f"{stem}.{n}.npy") for n in COLUMNS))
                 _check(table, rows)
                 return table, rows
         return None, 0
@@ -398,24 +376,17 @@ class CoarseCache:
                 ends = part.ends[first:] - np.uint64(cell)
                 yield HistogramPart(part.bins[cell:], part.counts[cell:], ends)
 
-    def _keep(self, table: CoarseTable) -> bool:
+    def _keep(self, table: CoarseRows) -> bool:
         rows = len(self._table.ids)
-        files = {f"{name}.npy": array_writer(getattr(table, name)) for name in _COLUMNS}
+        files = {f"{n}.npy": array_writer(a) for n, a in zip(COLUMNS, table.columns(), strict=True)}
         return self._derived.keep_set(f"{_VERSION}-{rows}-{self._made_for(rows)}", files)
 
 
-_VERSION = "v1"
-_COLUMNS = ("roots", "parts", "lengths", "totals")
+_VERSION = "v2"
+_LAST = f"{list(COLUMNS)[-1]}.npy"
 
 
-def _appended(first: CoarseTable, second: CoarseTable) -> CoarseTable:
-    columns = ((getattr(first, name), getattr(second, name)) for name in _COLUMNS)
-    return CoarseTable(*(np.concatenate(pair) for pair in columns))
-
-
-def _check(table: CoarseTable, rows: int) -> None:
-    whole = table.roots.shape == table.parts.shape == (rows, 64)
-    narrow = table.lengths.shape == table.totals.shape == (rows,)
-    bytes_ = table.roots.dtype == table.parts.dtype == np.uint8
-    if not (whole and narrow and bytes_ and table.totals.dtype == np.float32):
-        raise ValueError("coarse rows not of the expected shape")
+def _check(table: CoarseRows, rows: int) -> None:
+    for (name, (dtype, shape)), column in zip(COLUMNS.items(), table.columns(), strict=True):
+        if column.dtype != dtype or column.shape != (rows, *shape):
+            raise ValueError(f"{name}: not of the expected type and shape")

@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.kernels import reference
+from lookalike.kernels.coarse import CoarseRows
 from lookalike.kernels.estimates import FOUND, Estimated, SecondBlock
 from lookalike.types import BINS, DoubleArray, FloatArray
 
 T = TypeVar("T")
 
-ABI = 4
+ABI = 5
 """What ``lookalike_abi`` of a fitting compiled file says."""
 
 VARIABLE = "LOOKALIKE_KERNELS"
@@ -201,58 +202,51 @@ def histogram_sums(
     return out
 
 
-def chi_square(
-    bins: NDArray[np.uint16],
-    counts: NDArray[np.uint16],
-    ends: NDArray[np.uint64],
-    totals: FloatArray,
-    rows: NDArray[np.int64],
-    inverse: FloatArray,
-    passed: FloatArray,
-    most: float,
-) -> FloatArray | None:
-    """Chi-square distances of rows, given up beyond ``most``; None where nothing is compiled.
-
-    A row given up gets a number above ``most`` that is at most its distance. ``inverse`` (4096,) is
-    one by the query's share or 0, ``passed`` (4097,) the query's mass in the bins below.
-    """
-    if _native is None:
-        return None
-    bins, counts, ends = _cells(bins, counts, ends)
-    rows, totals = _as(rows, np.int64), _as(totals, np.float32)
-    inverse, passed = _as(inverse, np.float32), _as(passed, np.float32)
-    out = np.empty(len(rows), np.float32)
-    _native.lookalike_chi_square(
-        _pointer(bins), _pointer(counts), _pointer(ends), _pointer(totals), _pointer(rows),
-        _long(len(rows)), _pointer(inverse), _pointer(passed), ctypes.c_float(most), _pointer(out),
-    )  # fmt: skip
-    return out
-
-
 def coarse(
     bins: NDArray[np.uint16],
     counts: NDArray[np.uint16],
     ends: NDArray[np.uint64],
     first: int,
     last: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], FloatArray, FloatArray]:
-    """Rows ``first`` to ``last`` (excluded) of one segment, seen through 64 blocks of 4x4x4 bins.
-
-    ``roots`` uint8 (m, 64), the roots of the blocks' masses, and ``parts`` uint8 (m, 64), the
-    lengths of the blocks within the row's length, both as 255ths rounded to the nearest;
-    ``lengths`` float32 (m,), the length of the row's shares; ``totals`` float32 (m,), its pixels.
-    """
+) -> CoarseRows:
+    """Rows ``first`` to ``last`` (excluded) of one segment, seen coarsely."""
     if _native is None:
         return reference.coarse(bins, counts, ends, first, last)
     bins, counts, ends = _cells(bins, counts, ends)
-    count = last - first
-    roots, parts = np.empty((count, 64), np.uint8), np.empty((count, 64), np.uint8)
-    lengths, totals = np.empty(count, np.float32), np.empty(count, np.float32)
+    rows = CoarseRows.empty(last - first)
     _native.lookalike_coarse(
         _pointer(bins), _pointer(counts), _pointer(ends), _long(first), _long(last),
-        _pointer(roots), _pointer(parts), _pointer(lengths), _pointer(totals),
+        *map(_pointer, rows.columns()),
     )  # fmt: skip
-    return roots, parts, lengths, totals
+    return rows
+
+
+def chi_square_least(
+    bins: NDArray[np.uint16],
+    counts: NDArray[np.uint16],
+    totals: FloatArray,
+    shares: FloatArray,
+    inverse: FloatArray,
+    rest: FloatArray,
+) -> FloatArray:
+    """Numbers that a query's chi-square distances from rows are at least, float32 (n,).
+
+    ``bins``, ``counts`` and ``totals`` are columns of ``coarse.CoarseRows``: the fullest bins and
+    the pixels of rows. ``shares`` float32 (4097,) are the query's and a 0, ``inverse`` (4097,) one
+    by them or 0; ``rest`` float32 (REST,) has at j the sum over all bins of
+    max(share - j / STEPS, 0)^2 / share.
+    """
+    if _native is None:
+        return reference.chi_square_least(bins, counts, totals, shares, inverse, rest)
+    bins, counts = _as(bins, np.uint16), _as(counts, np.uint16)
+    totals, shares = _as(totals, np.float32), _as(shares, np.float32)
+    inverse, rest = _as(inverse, np.float32), _as(rest, np.float32)
+    out = np.empty(len(totals), np.float32)
+    _native.lookalike_chi_square_least(
+        ctypes.c_int(_level), _pointer(bins), _pointer(counts), _pointer(totals),
+        _long(len(totals)), _pointer(shares), _pointer(inverse), _pointer(rest), _pointer(out),
+    )  # fmt: skip
+    return out
 
 
 def products64(codes: NDArray[np.uint8], query: NDArray[np.int16]) -> NDArray[np.int32]:

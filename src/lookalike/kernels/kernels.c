@@ -21,7 +21,7 @@
 
 typedef struct { float score; int32_t row; } Found;
 
-EXPORT int lookalike_abi(void) { return 4; }
+EXPORT int lookalike_abi(void) { return 5; }
 
 /* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
 EXPORT int lookalike_level(void)
@@ -878,51 +878,43 @@ EXPORT void lookalike_histogram_sums(int level, int metric, const uint16_t *bins
     }
 }
 
-/* Chi-square distances of rows of one segment, given up as soon as they must exceed `most`: such a
-   row gets a number above `most` that is at most its distance. inverse is 1 / share or 0,
-   passed[b] the query's mass in the bins below b (4,097 entries): every bin adds
-   (query - share)^2 / query, which is the bin's whole mass where the row has nothing.
-   totals (n of the whole segment) are the rows' sums of counts. */
-EXPORT void lookalike_chi_square(const uint16_t *bins, const uint16_t *counts, const uint64_t *ends,
-                                 const float *totals, const int64_t *rows, int64_t n,
-                                 const float *inverse, const float *passed, float most, float *out)
+#define BINS 4096
+#define PEAKS 8 /* bins of a row that are known by themselves */
+#define STEPS 8192 /* of a row's share, in which `rest` is given */
+
+static inline void take_peak(uint16_t *bins, uint16_t *counts, uint16_t bin, uint16_t count)
 {
-    enum { STRIDE = 16 };
-    for (int64_t i = 0; i < n; i++) {
-        int64_t row = rows ? rows[i] : i;
-        uint64_t start = row ? ends[row - 1] : 0, stop = ends[row];
-        if (i + 8 < n) {
-            int64_t ahead = rows ? rows[i + 8] : i + 8;
-            uint64_t at = ahead ? ends[ahead - 1] : 0;
-            __builtin_prefetch(bins + at);
-            __builtin_prefetch(counts + at);
-        }
-        float scale = 1.0f / totals[row], sum = 0, least = 0;
-        for (uint64_t at = start; at < stop;) {
-            uint64_t end = at + STRIDE < stop ? at + STRIDE : stop;
-            for (; at < end; at++) {
-                float entry = inverse[bins[at]], share = counts[at] * scale;
-                sum += entry > 0 ? share * (share * entry - 2.0f) : 0;
-            }
-            least = sum + passed[bins[at - 1] + 1];
-            if (least > most) break;
-        }
-        out[i] = least > most ? least : sum + passed[4096];
+    int at = PEAKS - 1;
+    if (count <= counts[at]) return;
+    for (; at > 0 && count > counts[at - 1]; at--) {
+        bins[at] = bins[at - 1];
+        counts[at] = counts[at - 1];
     }
+    bins[at] = bin;
+    counts[at] = count;
 }
 
 /* Coarse pictures of rows of one segment: for each of 64 blocks of 4 x 4 x 4 bins, the root of its
    mass (roots) and its length within the row's length (parts), both of unit length over a row, as
-   255ths rounded to the nearest; lengths takes the length of the row's shares, totals the pixels. */
+   255ths rounded to the nearest; lengths takes the length of the row's shares, totals the pixels.
+   peak_bins and peak_counts take the PEAKS fullest bins, descending, ties by bin; where there are
+   fewer, the others are BINS with a count of 0. */
 EXPORT void lookalike_coarse(const uint16_t *bins, const uint16_t *counts, const uint64_t *ends,
                              int64_t first, int64_t last, uint8_t *roots, uint8_t *parts,
-                             float *lengths, float *totals)
+                             float *lengths, float *totals, uint16_t *peak_bins,
+                             uint16_t *peak_counts)
 {
-    for (int64_t row = first; row < last; row++, roots += 64, parts += 64) {
+    for (int64_t row = first; row < last;
+         row++, roots += 64, parts += 64, peak_bins += PEAKS, peak_counts += PEAKS) {
         uint64_t start = row ? ends[row - 1] : 0;
         float mass[64] = { 0 }, squares[64] = { 0 }, total = 0, square = 0;
+        for (int j = 0; j < PEAKS; j++) {
+            peak_bins[j] = BINS;
+            peak_counts[j] = 0;
+        }
         for (uint64_t at = start; at < ends[row]; at++) {
             int bin = bins[at];
+            take_peak(peak_bins, peak_counts, bins[at], counts[at]);
             int block = (bin >> 10) << 4 | (bin >> 6 & 3) << 2 | (bin >> 2 & 3);
             float count = counts[at];
             mass[block] += count;
@@ -1015,6 +1007,55 @@ EXPORT void lookalike_least_squares64(int level, const uint8_t *codes, int64_t n
     else
 #endif
         least_squares64(codes, n, query, out);
+}
+
+/* out[i] is at most the chi-square distance of a query from row i, of which the fullest bins are
+   known: these add (share - c)^2 / share each, c the row's part of the bin. Every other bin of the
+   row has at most the last of them, `most`, and so adds at least max(share - most, 0)^2 / share:
+   rest[j] is the sum of that over all bins for most = j / STEPS, and what the known ones have in it
+   is taken out again. shares and inverse: BINS + 1 entries, the query's shares and one by them, 0
+   for an empty bin; rest: STEPS / PEAKS + 2 entries. */
+static inline __attribute__((always_inline)) void chi_square_least(
+    const uint16_t *bins, const uint16_t *counts, const float *totals, int64_t n,
+    const float *shares, const float *inverse, const float *rest, float *out)
+{
+    for (int64_t i = 0; i < n; i++, bins += PEAKS, counts += PEAKS) {
+        float scale = 1.0f / totals[i], most = counts[PEAKS - 1] * scale, sums[PEAKS];
+        for (int j = 0; j < PEAKS; j++) {
+            float share = shares[bins[j]], apart = share - counts[j] * scale;
+            float above = share > most ? share - most : 0.0f;
+            sums[j] = (apart * apart - above * above) * inverse[bins[j]];
+        }
+        float low = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        float high = (sums[4] + sums[5]) + (sums[6] + sums[7]);
+        out[i] = low + high + rest[(int)(most * STEPS) + 1];
+    }
+}
+
+#define LEAST_ARGUMENTS                                                                            \
+    const uint16_t *bins, const uint16_t *counts, const float *totals, int64_t n,                  \
+        const float *shares, const float *inverse, const float *rest, float *out
+
+#if X86
+AVX512 static void chi_square_least_avx512(LEAST_ARGUMENTS)
+{
+    chi_square_least(bins, counts, totals, n, shares, inverse, rest, out);
+}
+
+AVX2 static void chi_square_least_avx2(LEAST_ARGUMENTS)
+{
+    chi_square_least(bins, counts, totals, n, shares, inverse, rest, out);
+}
+#endif
+
+EXPORT void lookalike_chi_square_least(int level, LEAST_ARGUMENTS)
+{
+#if X86
+    if (level >= 2) chi_square_least_avx512(bins, counts, totals, n, shares, inverse, rest, out);
+    else if (level == 1) chi_square_least_avx2(bins, counts, totals, n, shares, inverse, rest, out);
+    else
+#endif
+        chi_square_least(bins, counts, totals, n, shares, inverse, rest, out);
 }
 
 /* ---- lists of the nearest -------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.kernels.coarse import PEAKS, STEPS, CoarseRows
 from lookalike.kernels.estimates import Estimated, SecondBlock
 from lookalike.types import BINS, DoubleArray, FloatArray
 
@@ -197,23 +198,41 @@ def coarse(
     ends: NDArray[np.uint64],
     first: int,
     last: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], FloatArray, FloatArray]:
+) -> CoarseRows:
     """See ``kernels.coarse``."""
-    roots = np.empty((last - first, 64), np.uint8)
-    parts = np.empty((last - first, 64), np.uint8)
-    lengths = np.empty(last - first, np.float32)
-    totals = np.empty(last - first, np.float32)
+    rows = CoarseRows.empty(last - first)
+    rows.peak_bins[:], rows.peak_counts[:] = BINS, 0
     for position, row in enumerate(range(first, last)):
         cells = slice(int(ends[row - 1]) if row else 0, int(ends[row]))
         bin_, count = bins[cells].astype(np.int64), counts[cells].astype(np.float64)
         block = (bin_ >> 10) << 4 | (bin_ >> 6 & 3) << 2 | (bin_ >> 2 & 3)
         mass = np.bincount(block, count, 64)
         squares = np.bincount(block, count * count, 64)
-        roots[position] = np.floor(255 * np.sqrt(mass / mass.sum()) + 0.5)
-        parts[position] = np.floor(255 * np.sqrt(squares / squares.sum()) + 0.5)
-        lengths[position] = np.sqrt(squares.sum()) / mass.sum()
-        totals[position] = mass.sum()
-    return roots, parts, lengths, totals
+        rows.roots[position] = np.floor(255 * np.sqrt(mass / mass.sum()) + 0.5)
+        rows.parts[position] = np.floor(255 * np.sqrt(squares / squares.sum()) + 0.5)
+        rows.lengths[position] = np.sqrt(squares.sum()) / mass.sum()
+        rows.totals[position] = mass.sum()
+        fullest = np.argsort(-count, kind="stable")[:PEAKS]
+        rows.peak_bins[position, : len(fullest)] = bin_[fullest]
+        rows.peak_counts[position, : len(fullest)] = count[fullest]
+    return rows
+
+
+def chi_square_least(
+    bins: NDArray[np.uint16],
+    counts: NDArray[np.uint16],
+    totals: FloatArray,
+    shares: FloatArray,
+    inverse: FloatArray,
+    rest: FloatArray,
+) -> FloatArray:
+    """See ``kernels.chi_square_least``."""
+    own = counts / totals[:, None]
+    most = own[:, -1]
+    share, one_by = shares[bins], inverse[bins]
+    above = np.maximum(share - most[:, None], 0)
+    known = (((share - own) ** 2 - above**2) * one_by).sum(axis=1)
+    return np.asarray(known + rest[(most * STEPS).astype(np.int64) + 1], np.float32)
 
 
 def products64(codes: NDArray[np.uint8], query: NDArray[np.int16]) -> NDArray[np.int32]:

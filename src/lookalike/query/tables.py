@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from lookalike.conditions import Condition
 from lookalike.features.pca import PcaModel
 from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
-from lookalike.indexes.colour import CoarseCache, CoarseTable
+from lookalike.indexes.colour import CoarseCache
 from lookalike.indexes.compact import LEAST_ROWS, CodesCache
 from lookalike.indexes.pca import PcaCache
+from lookalike.kernels.coarse import CoarseRows
 from lookalike.stores import HistogramTable, Store
 from lookalike.types import IdArray, Space
 
@@ -90,7 +91,7 @@ class Tables:
         return large and by == "meaning" and self._compact.get(None) is None
 
     @cached_property
-    def coarse(self) -> CoarseTable:
+    def coarse(self) -> CoarseRows:
         """What rules rows out in searches by colour."""
         return CoarseCache(self.derived.colour, self.histograms).load()
 

@@ -24,6 +24,13 @@ CATALOG = "catalog.sqlite"
 APPLICATION_ID = 0x4C4B414C
 """Marks an SQLite file as a lookalike catalogue."""
 
+WRITER_CACHE_BYTES = 64 * 2**20
+"""What a writer keeps of the catalogue in memory: ids and digests of new records go all over it."""
+
+LOG_PAGES = 8_192
+"""Pages of 4 KiB after which the log is folded into the catalogue; a page that many commits changed
+is then copied once."""
+
 MIGRATIONS = ("m001_initial.sql",)
 """Append only; the catalogue's ``user_version`` is how many of these were applied."""
 
@@ -84,6 +91,8 @@ def connect_writer(folder: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_BYTES // 1024}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         _migrate(connection, version)
     return connection
 
