@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
-import webbrowser
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +10,6 @@ from lookalike.cli.output import add_library_option, print_json, print_path, tal
 from lookalike.errors import InputError, StorageError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.library import Library, Source
-from lookalike.present.page import write_html
-from lookalike.present.sheet import write_png
 from lookalike.present.table import hits_table
 from lookalike.query import COMBINATIONS, METHODS, Method, parse_expression, parse_term
 from lookalike.types import COLOUR_MEASURES, SearchResult
@@ -145,6 +141,13 @@ def _print(result: SearchResult, options: argparse.Namespace) -> None:
 
 
 def _sheet(library: Library, result: SearchResult, path: Path | None, show: bool) -> None:
+    # Imported here: a search without a sheet need not pay for them.
+    import tempfile
+    import webbrowser
+
+    from lookalike.present.page import write_html
+    from lookalike.present.sheet import write_png
+
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "sheet.html"
     write = write_png if path.suffix.lower() == ".png" else write_html
