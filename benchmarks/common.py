@@ -118,7 +118,7 @@ def short_library(records: int = 120) -> Iterator[Library]:
     """A library of a few small pictures that is searched as half a million would be."""
     usual = compact.LEAST_ROWS, compact.Effort.of
     compact.LEAST_ROWS = tables.LEAST_ROWS = 50
-    compact.Effort.of = classmethod(lambda cls, k: cls(90, 60, 30))  # type: ignore[assignment]
+    compact.Effort.of = classmethod(lambda cls, k: cls(90, 60))  # type: ignore[assignment]
     try:
         with tempfile.TemporaryDirectory() as scratch:
             small_photos(Path(scratch) / "photos", records, 6, seed=1)

@@ -56,7 +56,7 @@ def main() -> None:
 def lowered(first: int, second: int) -> None:
     """Use the index in libraries of any size, with this effort."""
     compact.LEAST_ROWS = query_tables.LEAST_ROWS = 1_000
-    own = compact.Effort(first, second, min(64, second))
+    own = compact.Effort(first, second)
     compact.Effort.of = classmethod(lambda cls, k: own)  # type: ignore[assignment]
 
 

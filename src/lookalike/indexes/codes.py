@@ -1,9 +1,9 @@
 """Vectors as 4-bit codes of their leading principal components: what the compact index scans.
 
 A vector x of unit length is seen through y = R'(x - mean), where R has the leading principal
-components of the table's own vectors as columns, 128 in the first block and up to 128 in the
-second, each block turned by a random rotation so that its numbers are alike in size. A block of a
-row is coded with one scale and 16 levels a number. With q' = R'(q - mean), the product is
+components of the table's own vectors as columns, up to 128 in the first block and up to 384 more in
+the second, each block turned by a random rotation so that its numbers are alike in size. A block of
+a row is coded with one scale and 16 levels a number. With q' = R'(q - mean), the product is
 <q, x> = <x, mean> + <q', y> + (what R leaves out) + (what depends on q alone).
 
 Sources: H. Jegou, M. Douze, C. Schmid, "Product Quantization for Nearest Neighbor Search" (2011),
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from lookalike.kernels import GROUP
 from lookalike.types import FloatArray
 
-BLOCK = 128
-"""Dimensions of the first block, and at most of the second."""
+FIRST, SECOND = 128, 384
+"""Dimensions of the first and of the second block, at most."""
 
 FITTED_ROWS = 65_536
 """Rows that the components are fitted on, evenly spread over the table."""
@@ -37,7 +37,7 @@ _CHUNK = 4_096
 
 @dataclass(frozen=True)
 class Rotation:
-    """``mean`` float32 (dim,); ``first`` (dim, 128) and ``second`` (dim, 0 to 128), float32."""
+    """``mean`` float32 (dim,); ``first`` (dim, 8 to 128), ``second`` (dim, 0 to 384), float32."""
 
     mean: FloatArray
     first: FloatArray
@@ -48,8 +48,8 @@ class Rotation:
 class Codes:
     """The codes of ``rows`` rows, in two blocks.
 
-    ``groups`` uint8 (groups, 16, 64) holds the first block in the order of ``kernels.scan``, with
-    ``scale`` and ``offset`` float32 (16 * groups,); ``second`` uint8 (rows, width // 2) the
+    ``groups`` uint8 (groups, octets, 64) holds the first block in the order of ``kernels.scan``,
+    with ``scale`` and ``offset`` float32 (16 * groups,); ``second`` uint8 (rows, width // 2) the
     second in the order of ``kernels.refine``, with ``second_scale`` float32 (rows,).
     """
 
@@ -65,7 +65,8 @@ class Codes:
 def fit_rotation(sample: FloatArray) -> Rotation:
     """The rotation for a table of which ``sample`` float32 (m, dim) is drawn, m at least 1."""
     mean, axes = principal_axes(sample)
-    return Rotation(mean, _turned(axes[:, :BLOCK], BLOCK), _turned(axes[:, BLOCK : 2 * BLOCK]))
+    first, second = axes[:, :FIRST], axes[:, FIRST : FIRST + SECOND]
+    return Rotation(mean, _turned(first, 8), _turned(second, 2))
 
 
 def principal_axes(sample: FloatArray) -> tuple[FloatArray, NDArray[np.float64]]:
@@ -76,9 +77,9 @@ def principal_axes(sample: FloatArray) -> tuple[FloatArray, NDArray[np.float64]]
     return mean, axes[:, ::-1]
 
 
-def _turned(axes: NDArray[np.float64], width: int | None = None) -> FloatArray:
-    """Axes (dim, m) turned among themselves, in ``width`` columns (by default m, made even)."""
-    width = axes.shape[1] + axes.shape[1] % 2 if width is None else width
+def _turned(axes: NDArray[np.float64], multiple: int) -> FloatArray:
+    """Axes (dim, m) turned among themselves, in m columns or a ``multiple`` above."""
+    width = -(-axes.shape[1] // multiple) * multiple
     rng = np.random.default_rng(0)  # the same for every library: codes of equal tables are equal
     turn, _ = np.linalg.qr(rng.normal(size=(width, width)))
     return np.asarray(axes @ turn[: axes.shape[1]], np.float32)
@@ -87,10 +88,10 @@ def _turned(axes: NDArray[np.float64], width: int | None = None) -> FloatArray:
 def encode(rotation: Rotation, parts: Iterable[NDArray[np.floating]], rows: int) -> Codes:
     """The codes of ``parts`` (n_i, dim), one after another, ``rows`` in all."""
     groups = -(-rows // GROUP)
-    first = np.zeros((groups * GROUP, BLOCK), np.uint8)
+    block, width = rotation.first.shape[1], rotation.second.shape[1]
+    first = np.zeros((groups * GROUP, block), np.uint8)
     scale = np.zeros(groups * GROUP, np.float32)
     offset = np.zeros(groups * GROUP, np.float32)
-    width = rotation.second.shape[1]
     second, second_scale = np.zeros((rows, width // 2), np.uint8), np.zeros(rows, np.float32)
     both = np.concatenate([rotation.first, rotation.second, rotation.mean[:, None]], axis=1)
     shift = rotation.mean @ both[:, :-1]
@@ -100,9 +101,9 @@ def encode(rotation: Rotation, parts: Iterable[NDArray[np.floating]], rows: int)
             seen = np.asarray(part[at : at + _CHUNK], np.float32) @ both
             here = slice(start, start + len(seen))
             seen[:, :-1] -= shift
-            first[here], scale[here] = _coded(seen[:, :BLOCK])
+            first[here], scale[here] = _coded(seen[:, :block])
             offset[here] = seen[:, -1]
-            codes, second_scale[here] = _coded(seen[:, BLOCK:-1])
+            codes, second_scale[here] = _coded(seen[:, block:-1])
             second[here] = codes[:, : width // 2] | codes[:, width // 2 :] << 4
             start += len(seen)
     return Codes(rotation, rows, _grouped(first), scale, offset, second, second_scale)
@@ -116,10 +117,11 @@ def _coded(numbers: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
 
 
 def _grouped(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Codes (16 * groups, 128) in the order of ``kernels.scan``, uint8 (groups, 16, 64)."""
-    split = codes.reshape(-1, GROUP, BLOCK // 8, 2, 4)
+    """Codes (16 * groups, width) in the order of ``kernels.scan``, uint8 (groups, octets, 64)."""
+    octets = codes.shape[1] // 8
+    split = codes.reshape(-1, GROUP, octets, 2, 4)
     packed = split[:, :, :, 0] | split[:, :, :, 1] << 4  # group, row, octet, j
-    return np.ascontiguousarray(packed.transpose(0, 2, 1, 3)).reshape(-1, BLOCK // 8, 64)
+    return np.ascontiguousarray(packed.transpose(0, 2, 1, 3)).reshape(-1, octets, 64)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The compact index: scan 4-bit codes, sift by more of them, re-rank the rest exactly.
 
-Three stages, each with fewer rows and more of their numbers: 64 bytes of every row, 64 more of a
-few thousand, the whole vector of several hundred. A filter that leaves fewer rows than a stage
+Three stages, each with fewer rows and more of their numbers: 64 bytes of every row, 192 more of a
+few thousand, the whole vector of a few hundred. A filter that leaves fewer rows than a stage
 would pass on skips that stage, so few allowed rows are compared exactly, and k rows come back if k
 exist. Rows that were added since the codes were made are compared exactly.
 """
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from lookalike import kernels
 from lookalike.indexes.base import Mask, Neighbours
 from lookalike.indexes.codes import (
-    BLOCK,
     FITTED_ROWS,
     CodedQueries,
     Codes,
@@ -44,27 +43,21 @@ LONGEST_TAIL = 2_000
 REFIT_GROWTH = 1.5
 """The rotation is fitted anew when the table has grown by this factor."""
 
-_VERSION = "v1"
+_VERSION = "v2"
 _ROTATION = "rotation.npz"
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """Rows that pass the first and the second stage, for a search of k.
-
-    The best ``sure`` of the second are compared exactly; of the others, those whose estimates lie
-    within ``reach`` standard deviations (of what estimates were off by) of being among the k best.
-    """
+    """Rows that pass the first and the second stage; the latter are compared exactly."""
 
     first: int
     second: int
-    sure: int = 128
-    reach: float = 16.0
 
     @classmethod
     def of(cls, k: int) -> Effort:
         """Enough for a recall of 0.998 at k = 10 of 444,668 (docs/adr/0005-compact-index.md)."""
-        return cls(max(8_000, 200 * k), max(1_600, 40 * k), max(128, 2 * k))
+        return cls(max(8_000, 200 * k), max(400, 40 * k))
 
 
 class CompactIndex:
@@ -146,9 +139,10 @@ class CompactIndex:
 
     def _estimates(self, coded: CodedQueries, q: int, rows: NDArray[np.int32]) -> FloatArray:
         """The first block's estimates of some rows, in NumPy; they are few."""
-        block = self._codes.groups[rows // GROUP].reshape(len(rows), BLOCK // 8, GROUP, 4)
+        octets = self._codes.groups.shape[1]
+        block = self._codes.groups[rows // GROUP].reshape(len(rows), octets, GROUP, 4)
         own = block[np.arange(len(rows)), :, rows % GROUP]  # row, octet, j
-        numbers = np.stack([own & 15, own >> 4], axis=2).reshape(len(rows), BLOCK)
+        numbers = np.stack([own & 15, own >> 4], axis=2).reshape(len(rows), 8 * octets)
         query = coded.first[q].astype(np.float32)
         sums = (numbers.astype(np.float32) - np.float32(7.5)) @ query
         scale = self._codes.scale[rows] * coded.first_scale[q]
@@ -160,9 +154,8 @@ class CompactIndex:
         codes = self._codes
         second = SecondBlock(codes.second, codes.second_scale, coded.second, coded.second_scale)
         return kernels.refine(
-            self.exact.parts, units, estimated, second, k, effort.second, effort.sure,
-            effort.reach, 2 * MARGIN,
-        )  # fmt: skip
+            self.exact.parts, units, estimated, second, k, effort.second, 2 * MARGIN
+        )
 
     def _tail(self, allowed: Mask | None) -> NDArray[np.int64]:
         rows = np.arange(self._codes.rows, len(self.ids))
@@ -205,8 +198,7 @@ class CodesCache:
             stored = np.load(file, allow_pickle=False)
             rotation = Rotation(stored["mean"], stored["first"], stored["second"])
         arrays = {name: self._derived.array(f"{stem}.{name}.npy") for name in _SHAPES}
-        groups, width = -(-rows // GROUP), rotation.second.shape[1] // 2
-        for name, shape in _shapes(groups, rows, width).items():
+        for name, shape in _shapes(rows, rotation).items():
             if arrays[name].shape != shape or arrays[name].dtype != _SHAPES[name]:
                 raise ValueError(f"{stem}.{name}: not of the expected shape")
         if rotation.mean.shape != (self._table.dim,):
@@ -252,11 +244,12 @@ _SHAPES = {
 """The arrays of codes and their types, each a file."""
 
 
-def _shapes(groups: int, rows: int, width: int) -> dict[str, tuple[int, ...]]:
+def _shapes(rows: int, rotation: Rotation) -> dict[str, tuple[int, ...]]:
+    groups = -(-rows // GROUP)
     return {
-        "groups": (groups, BLOCK // 8, 64),
+        "groups": (groups, rotation.first.shape[1] // 8, 64),
         "scale": (groups * GROUP,),
         "offset": (groups * GROUP,),
-        "second": (rows, width),
+        "second": (rows, rotation.second.shape[1] // 2),
         "second_scale": (rows,),
     }

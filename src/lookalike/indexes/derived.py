@@ -66,15 +66,14 @@ class DerivedFolder:
     # A set of files has one stem, VERSION-ROWS-...-MADE_FOR, and stands for a table's first rows.
 
     def keep_set(self, stem: str, files: Mapping[str, Callable[[Path], None]]) -> bool:
-        """``keep`` files STEM.NAME in their order, and then no other set of this version.
+        """``keep`` files STEM.NAME in their order, and then no other set, of whatever version.
 
         The last one makes the set count. Returns whether all are there.
         """
         if not all(self.keep(f"{stem}.{name}", write) for name, write in files.items()):
             return False
-        version = stem.partition("-")[0]
         with contextlib.suppress(OSError):
-            for path in self.folder.glob(f"{version}-*"):
+            for path in self.folder.glob("v*-*"):
                 if not path.name.startswith(f"{stem}."):
                     path.unlink(missing_ok=True)
         return True

@@ -382,20 +382,16 @@ def refine(
     second: SecondBlock,
     k: int,
     keep: int,
-    sure: int,
-    reach: float,
     slack: float,
 ) -> Estimated:
     """Exact cosines of the rows that may be among the k nearest of unit queries float32 (n, dim).
 
-    The estimates gain the second block's share; the best ``keep`` of a query go on. The first
-    ``sure`` of these are compared with whole vectors, which shows how far estimates are off, and
-    of the others those that are within ``reach`` standard deviations of being among the k best.
-    Rows more than ``slack`` below the k-th are left out. ``parts`` float16 (n_i, dim) follow each
-    other.
+    The estimates gain the second block's share; the best ``keep`` of a query are compared with
+    whole vectors. Rows more than ``slack`` below the k-th are left out. ``parts`` float16 (n_i,
+    dim) follow each other.
     """
     if _native is None:
-        return reference.refine(parts, queries, estimated, second, k, keep, sure, reach, slack)
+        return reference.refine(parts, queries, estimated, second, k, keep, slack)
     held = [_as(part, np.float16) for part in parts if len(part)]
     segments = np.array([part.ctypes.data for part in held], np.uintp)
     starts = np.cumsum([0, *(len(part) for part in held)])[:-1].astype(np.int64)
@@ -411,9 +407,9 @@ def refine(
             ctypes.c_int(_level), _pointer(segments), _pointer(starts), ctypes.c_int(len(held)),
             ctypes.c_int(queries.shape[1]), _pointer(codes), ctypes.c_int(codes.shape[1]),
             _pointer(scale), _pointer(values), _pointer(query_scale), _pointer(correction),
-            _pointer(queries), _long(first), _long(last), _long(k), _long(keep), _long(sure),
-            ctypes.c_float(reach), ctypes.c_float(slack), _pointer(found), _long(found.shape[1]),
-            _pointer(counts), _pointer(out), _pointer(filled),
+            _pointer(queries), _long(first), _long(last), _long(k), _long(keep),
+            ctypes.c_float(slack), _pointer(found), _long(found.shape[1]), _pointer(counts),
+            _pointer(out), _pointer(filled),
         )  # fmt: skip
 
     in_parallel(some, len(queries), least=1)

@@ -38,6 +38,24 @@ EXPORT int lookalike_level(void)
     return 0;
 }
 
+static float root(float value)
+{
+#if X86
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(value)));
+#else
+    return __builtin_sqrtf(value);
+#endif
+}
+
+static double root64(double value)
+{
+#if X86
+    return _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set_sd(value)));
+#else
+    return __builtin_sqrt(value);
+#endif
+}
+
 /* ---- choosing the best ---------------------------------------------------------------------- */
 
 /* Bring the `keep` highest of n found rows to the front, in no order (Hoare's selection). */
@@ -267,16 +285,75 @@ AVX512 static void group_avx512(const uint8_t *block, int octets, const Query *q
 }
 #endif
 
+/* What is scanned: groups of 16 rows, and 16 bits a group that say which rows are allowed. */
+typedef struct {
+    const uint8_t *codes;
+    const float *scale, *offset;
+    const uint16_t *allowed;
+    int octets;
+} Coded;
+
+/* Every `step`-th group of first to last (excluded), for n queries. */
+static void scan_groups(int level, const Coded *coded, int64_t first, int64_t last, int64_t step,
+                        const Query *queries, int n, Best *best)
+{
+    int octets = coded->octets;
+    for (int64_t g = first; g < last; g += step) {
+        uint32_t mask = coded->allowed[g];
+        if (!mask) continue;
+        const uint8_t *block = coded->codes + g * 64 * octets;
+        int32_t row = (int32_t)(g * 16);
+        const float *scale = coded->scale + row, *offset = coded->offset + row;
+#if X86
+        if (level >= 2) {
+            group_avx512(block, octets, queries, n, scale, offset, mask, row, best);
+            continue;
+        }
+        if (level == 1 && octets <= MOST_OCTETS) {
+            group_avx2(block, octets, queries, n, scale, offset, mask, row, best);
+            continue;
+        }
+#endif
+        group_plain(block, octets, queries, n, scale, offset, mask, row, best);
+    }
+}
+
+static int64_t count_allowed(const uint16_t *allowed, int64_t first, int64_t last, int64_t step)
+{
+    int64_t rows = 0;
+    for (int64_t g = first; g < last; g += step) rows += __builtin_popcount(allowed[g]);
+    return rows;
+}
+
+static void keep_best(Best *best)
+{
+    if (best->count <= best->keep) return;
+    select_best(best->found, best->count, best->keep);
+    best->count = best->keep;
+}
+
+#define EVERYTHING (-3.0e38f)
+
 /* For each of n queries, the `keep` rows with the highest estimates among rows first_group * 16 up
    to the end of last_group (excluded), unordered. `allowed` has 16 bits a group. found has n * room
-   places, room > keep; counts (n) takes how many were found. */
+   places, room > keep; counts (n) takes how many were found.
+
+   Most of the time would go into rows that are kept for a while only. So a sixteenth of the groups
+   is scanned first, and tells what a row must reach: less than the expected share of the sample
+   does, by several deviations. Where too few rows reach that all the same, all are scanned again. */
 EXPORT void lookalike_scan(int level, const uint8_t *codes, int64_t first_group, int64_t last_group,
                            int octets, const float *scale, const float *offset,
                            const uint16_t *allowed, const int8_t *values, const float *query_scale,
                            const float *correction, int n, int64_t keep, int64_t room, Found *found,
                            int64_t *counts)
 {
-    enum { TILE = 32 };
+    enum { TILE = 32, STEP = 16 };
+    Coded coded = { codes, scale, offset, allowed, octets };
+    int64_t rows = count_allowed(allowed, first_group, last_group, 1);
+    int64_t sampled = count_allowed(allowed, first_group, last_group, STEP);
+    double expected = rows ? (double)keep * (double)sampled / (double)rows : 0;
+    int64_t rank = (int64_t)(expected + 6.0 * root64(expected) + 16.0);
+    int sampling = rank < keep && rank < sampled / 2;
     for (int start = 0; start < n; start += TILE) { /* queries that fit the nearest cache */
         int tile = n - start < TILE ? n - start : TILE;
         Query queries[TILE];
@@ -285,33 +362,24 @@ EXPORT void lookalike_scan(int level, const uint8_t *codes, int64_t first_group,
             int own = start + q;
             queries[q] = (Query){ values + (int64_t)own * 8 * octets, query_scale[own],
                                   correction[own] };
-            best[q] = (Best){ found + (int64_t)own * room, 0, keep, room, -3.0e38f };
+            best[q] = (Best){ found + (int64_t)own * room, 0, sampling ? rank : keep, room,
+                              EVERYTHING };
         }
-        for (int64_t g = first_group; g < last_group; g++) {
-            uint32_t mask = allowed[g];
-            if (!mask) continue;
-            const uint8_t *block = codes + g * 64 * octets;
-            int32_t first = (int32_t)(g * 16);
-#if X86
-            if (level >= 2) {
-                group_avx512(block, octets, queries, tile, scale + first, offset + first, mask,
-                             first, best);
-                continue;
+        if (sampling) {
+            scan_groups(level, &coded, first_group, last_group, STEP, queries, tile, best);
+            for (int q = 0; q < tile; q++) {
+                keep_best(&best[q]);
+                float least = best[q].count < rank ? EVERYTHING : lowest(best[q].found, rank);
+                best[q] = (Best){ best[q].found, 0, keep, room, least };
             }
-            if (level == 1 && octets <= MOST_OCTETS) {
-                group_avx2(block, octets, queries, tile, scale + first, offset + first, mask,
-                           first, best);
-                continue;
-            }
-#endif
-            group_plain(block, octets, queries, tile, scale + first, offset + first, mask, first,
-                        best);
         }
+        scan_groups(level, &coded, first_group, last_group, 1, queries, tile, best);
         for (int q = 0; q < tile; q++) {
-            if (best[q].count > keep) {
-                select_best(best[q].found, best[q].count, keep);
-                best[q].count = keep;
+            if (sampling && best[q].count < keep && best[q].count < rows) {
+                best[q] = (Best){ best[q].found, 0, keep, room, EVERYTHING };
+                scan_groups(level, &coded, first_group, last_group, 1, queries + q, 1, best + q);
             }
+            keep_best(&best[q]);
             counts[start + q] = best[q].count;
         }
     }
@@ -445,24 +513,6 @@ AVX512 static void products_avx512(const uint16_t *row, int dim, const float *qu
 }
 #endif
 
-static float root(float value)
-{
-#if X86
-    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(value)));
-#else
-    return __builtin_sqrtf(value);
-#endif
-}
-
-static double root64(double value)
-{
-#if X86
-    return _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set_sd(value)));
-#else
-    return __builtin_sqrt(value);
-#endif
-}
-
 static float cosine(int level, const uint16_t *row, int dim, const float *query)
 {
     float product, square;
@@ -513,9 +563,7 @@ EXPORT void lookalike_cosines64(const uint16_t *halves, int dim, const int64_t *
 /* ---- from estimates to exact cosines ---------------------------------------------------------
 
    What a scan found becomes a few rows with exact cosines: all estimates are refined by the second
-   block of codes, the best `keep` of them go on. The `sure` first of these are compared exactly;
-   they show how far estimates are off, and only rows that may still be among the k best within
-   `reach` deviations of that are compared, too. */
+   block of codes, and the best `keep` of them are compared with whole vectors. */
 
 /* Row `row` of segments that follow each other: segment i begins at row starts[i]. */
 static const uint16_t *row_of(const uint16_t *const *segments, const int64_t *starts, int count,
@@ -556,10 +604,9 @@ static void compare(int level, const Table *table, const Found *found, int64_t n
 static int64_t refine_one(int level, const Table *table, const uint8_t *codes, int bytes,
                           const float *code_scale, const int8_t *values, float value_scale,
                           float correction, const float *query, int64_t k, int64_t keep,
-                          int64_t sure, float reach, float slack, Found *found, int64_t n,
-                          Found *out)
+                          float slack, Found *found, int64_t n, Found *out)
 {
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; bytes && i < n; i++) {
         if (i + 8 < n) __builtin_prefetch(codes + (int64_t)found[i + 8].row * bytes);
         int64_t row = found[i].row;
         int32_t sum = one_row(level, codes + row * bytes, bytes, values);
@@ -569,39 +616,12 @@ static int64_t refine_one(int level, const Table *table, const uint8_t *codes, i
         select_best(found, n, keep);
         n = keep;
     }
-    if (sure > n) sure = n;
-    select_best(found, n, sure);
-    compare(level, table, found, sure, query, out);
-    int64_t done = sure;
-    if (sure < n && k <= sure && sure > 1) {
-        double sum = 0, squares = 0;
-        for (int64_t i = 0; i < sure; i++) {
-            double off = out[i].score - found[i].score;
-            sum += off;
-            squares += off * off;
-        }
-        double mean = sum / (double)sure, variance = squares / (double)sure - mean * mean;
-        select_best(out, sure, k);
-        float least = lowest(out, k);
-        float open = least - (float)mean - reach * root(variance > 0 ? (float)variance : 0);
-        int64_t left = sure;
-        for (int64_t i = sure; i < n; i++)
-            if (found[i].score >= open) {
-                Found swapped = found[left];
-                found[left++] = found[i];
-                found[i] = swapped;
-            }
-        compare(level, table, found + sure, left - sure, query, out + sure);
-        done = left;
-    } else {
-        compare(level, table, found + sure, n - sure, query, out + sure);
-        done = n;
-    }
-    if (done <= k) return done;
-    select_best(out, done, k);
+    compare(level, table, found, n, query, out);
+    if (n <= k) return n;
+    select_best(out, n, k);
     float least = lowest(out, k) - slack;
     int64_t result = k;
-    for (int64_t i = k; i < done; i++)
+    for (int64_t i = k; i < n; i++)
         if (out[i].score >= least) out[result++] = out[i];
     return result;
 }
@@ -613,15 +633,15 @@ EXPORT void lookalike_refine(int level, const uint16_t *const *segments, const i
                              const float *code_scale, const int8_t *values,
                              const float *value_scale, const float *correction,
                              const float *queries, int64_t first, int64_t last, int64_t k,
-                             int64_t keep, int64_t sure, float reach, float slack, Found *found,
-                             int64_t room, const int64_t *counts, Found *out, int64_t *filled)
+                             int64_t keep, float slack, Found *found, int64_t room,
+                             const int64_t *counts, Found *out, int64_t *filled)
 {
     Table table = { segments, starts, segment_count, dim };
     for (int64_t q = first; q < last; q++)
         filled[q] = refine_one(level, &table, codes, bytes, code_scale,
                                values + q * 2 * bytes, value_scale[q], correction[q],
-                               queries + q * dim, k, keep, sure, reach, slack, found + q * room,
-                               counts[q], out + q * keep);
+                               queries + q * dim, k, keep, slack, found + q * room, counts[q],
+                               out + q * keep);
 }
 
 /* ---- resampling pictures ---------------------------------------------------------------------

@@ -124,8 +124,6 @@ def refine(
     second: SecondBlock,
     k: int,
     keep: int,
-    sure: int,
-    reach: float,
     slack: float,
 ) -> Estimated:
     """See ``kernels.refine``."""
@@ -136,13 +134,8 @@ def refine(
         sums = row_sums(second.codes, rows, values) - np.float32(7.5 * values.sum(dtype=np.int64))
         estimates = estimates + second.scale[rows] * second.query_scale[q] * sums
         order = np.argsort(-estimates, kind="stable")[:keep]
-        rows, estimates = rows[order], estimates[order]
-        exact = _segment_cosines(parts, query, rows[:sure])
-        if k <= sure < len(rows) and sure > 1:
-            off = exact.astype(np.float64) - estimates[:sure]
-            least = np.partition(exact, -k)[-k] - off.mean() - reach * off.std()
-            rows = rows[(np.arange(len(rows)) < sure) | (estimates >= least)]
-        exact = np.concatenate([exact, _segment_cosines(parts, query, rows[sure:])])
+        rows = rows[order]
+        exact = _segment_cosines(parts, query, rows)
         if len(rows) > k:
             near = exact >= np.partition(exact, -k)[-k] - np.float32(slack)
             rows, exact = rows[near], exact[near]
