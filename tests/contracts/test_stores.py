@@ -149,7 +149,9 @@ def test_get_keeps_the_order_asked_for(store: Store, folder: Path) -> None:
     found = store.get(asked)
     assert [record and record.id for record in found] == [*asked[:2], None, *asked[3:]]
     assert store.thumbnails(asked)[2:4] == [None, b"JPEG of two"]
-    assert store.get([]) == []
+    places = [(), *((str(folder / f"{name}.jpg"),) for name in "abc")]
+    assert store.paths(asked) == [places[n] for n in (3, 1, 0, 2, 1)]
+    assert store.get([]) == store.paths([]) == []
 
 
 def test_vectors_and_histograms_come_back_by_id(store: Store, folder: Path) -> None:
@@ -287,6 +289,7 @@ def test_only_files_under_the_roots_become_gone(store: Store, folder: Path) -> N
         (folder / name / "a.jpg").unlink()
     index(store, folder / "in")
     assert store.get([id_of(b"in")])[0].paths == ()  # type: ignore[union-attr]
+    assert store.paths([id_of(b"in")]) == [()]
     assert store.get([id_of(b"in-side")])[0].paths  # type: ignore[union-attr]
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.indexes import CompactIndex, ExactIndex, compact
+from lookalike import kernels
+from lookalike.indexes import CompactIndex, ExactIndex, codes, compact
 from lookalike.indexes.codes import (
     FIRST,
     Codes,
@@ -67,6 +68,38 @@ def cloud(request: pytest.FixtureRequest) -> Cloud:
 def index_of(points: np.ndarray[Any, Any]) -> CompactIndex:
     table = vector_table(points)
     return CompactIndex(ExactIndex(table.ids, table.parts), make_codes(list(table.parts)))
+
+
+@pytest.mark.parametrize("near", [0, 4, None])
+@pytest.mark.parametrize("some_allowed", [False, True])
+def test_a_sample_that_misleads_loses_no_neighbour(
+    monkeypatch: pytest.MonkeyPatch, near: int | None, some_allowed: bool
+) -> None:
+    """The sample is every eighth row: of those near the queries it may have all, none, or some."""
+    for module in (codes, compact):
+        monkeypatch.setattr(module, "SAMPLED", 1_024)
+    rng = np.random.default_rng(4)
+    points = clusters(8_192, 40)
+    rows = np.arange(8_192)
+    own = rng.random(8_192) < 0.1 if near is None else rows % 8 == near
+    points[own] = 9.0 + rng.normal(size=(own.sum(), 40))
+    index = index_of(points)
+    allowed = rng.random(8_192) < 0.9 if some_allowed else None
+    assert index._sample is not None
+    asked, scan = [], kernels.scan
+
+    def counting(*arguments: Any) -> Any:
+        asked.append(len(arguments))
+        return scan(*arguments)
+
+    monkeypatch.setattr(kernels, "scan", counting)
+    queries = 9.0 + rng.normal(size=(5, 40))
+    for found, query in zip(
+        index.nearest_many(queries, 10, allowed, Effort(1_200, 1_150)), queries, strict=True
+    ):
+        assert found.rows.tolist() == index.exact.nearest(query, 10, allowed).rows.tolist()
+    # The sample; what exceeds its least; and everything, where too little did.
+    assert asked == ([7, 8, 7] if near == 0 else [7, 8])
 
 
 def recall(cloud: Cloud, allowed: np.ndarray[Any, Any] | None = None, k: int = 10) -> float:

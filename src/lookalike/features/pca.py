@@ -16,12 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike import kernels
 from lookalike.errors import InputError, MissingExtraError
 from lookalike.types import DoubleArray, FloatArray
 
 PCA_METHODS = ("linear", "incremental", "kernel")
 KERNEL_SAMPLE = 1_000
 """Vectors that a kernel PCA is fitted on, drawn evenly over the rows."""
+
+FEW = 16
+"""Vectors that are multiplied without NumPy's threads, which searches would wait for."""
 
 Chunks = Callable[[], Iterable[FloatArray]]
 """Gives the vectors, float32 (m, dim) at a time; may be asked more than once."""
@@ -48,12 +52,15 @@ class PcaModel:
     def transform(self, vectors: NDArray[np.floating], dims: int) -> FloatArray:
         """Vectors (m, dim) as float32 (m, dims) of unit length; a vector of zeros stays zero."""
         projected = (
-            self._kernel(vectors, dims)
-            if self.method == "kernel"
-            else ((vectors - self.arrays["mean"]) @ self.arrays["components"][:dims].T)
+            self._kernel(vectors, dims) if self.method == "kernel" else self._turned(vectors, dims)
         )
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         return (projected / np.where(lengths > 1e-12, lengths, 1.0)).astype(np.float32)
+
+    def _turned(self, vectors: NDArray[np.floating], dims: int) -> NDArray[np.floating]:
+        centred = (vectors - self.arrays["mean"]).astype(np.float32)
+        axes = self.arrays["components"][:dims]
+        return kernels.products(centred, axes) if len(centred) <= FEW else centred @ axes.T
 
     def _kernel(self, vectors: NDArray[np.floating], dims: int) -> NDArray[np.floating]:
         kernel = _rbf(vectors, self.arrays["landmarks"], float(self.arrays["gamma"]))

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike import kernels
 from lookalike.kernels import GROUP
 from lookalike.types import FloatArray
 
@@ -43,6 +45,11 @@ class Rotation:
     first: FloatArray
     second: FloatArray
 
+    @cached_property
+    def axes(self) -> FloatArray:
+        """The columns of both blocks as rows, float32 (widths, dim)."""
+        return np.ascontiguousarray(np.concatenate([self.first, self.second], axis=1).T)
+
 
 @dataclass(frozen=True)
 class Codes:
@@ -60,6 +67,41 @@ class Codes:
     offset: FloatArray
     second: NDArray[np.uint8]
     second_scale: FloatArray
+
+    def first_of(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """The first block of some rows, uint8 (m, octets, 4), two numbers a byte."""
+        blocks = self.groups.view(np.uint32).reshape(len(self.groups), -1, GROUP)
+        own = np.ascontiguousarray(blocks[rows // GROUP, :, rows % GROUP])
+        return own.view(np.uint8).reshape(len(rows), -1, 4)
+
+
+SAMPLED = 16_384
+"""Rows of a sample."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first block of some ``rows`` int64 (m,), evenly spread, by themselves in groups."""
+
+    rows: NDArray[np.int64]
+    groups: NDArray[np.uint8]
+    scale: FloatArray
+    offset: FloatArray
+
+
+def draw_sample(codes: Codes) -> Sample:
+    """SAMPLED rows of a table that has more."""
+    rows = np.arange(SAMPLED) * codes.rows // SAMPLED
+    split = codes.first_of(rows).view(np.uint32).reshape(SAMPLED // GROUP, GROUP, -1)
+    groups = np.ascontiguousarray(split.transpose(0, 2, 1)).view(np.uint8)
+    return Sample(rows, groups, codes.scale[rows], codes.offset[rows])
+
+
+def group_bits(allowed: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """A bit per row, 16 to a group."""
+    padded = np.zeros(-(-len(allowed) // GROUP) * GROUP, bool)
+    padded[: len(allowed)] = allowed
+    return np.packbits(padded, bitorder="little").view(np.uint16)
 
 
 def fit_rotation(sample: FloatArray) -> Rotation:
@@ -136,8 +178,9 @@ class CodedQueries:
 
 def encode_queries(rotation: Rotation, queries: FloatArray) -> CodedQueries:
     """Unit queries float32 (n, dim) turned and coded."""
-    centred = np.asarray(queries - rotation.mean, np.float32)
-    return CodedQueries(*_bytes(centred @ rotation.first), *_bytes(centred @ rotation.second))
+    turned = kernels.products(np.asarray(queries - rotation.mean, np.float32), rotation.axes)
+    width = rotation.first.shape[1]
+    return CodedQueries(*_bytes(turned[:, :width]), *_bytes(turned[:, width:]))
 
 
 def _bytes(numbers: NDArray[np.floating]) -> tuple[NDArray[np.int8], FloatArray]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,17 @@ from lookalike import kernels
 from lookalike.indexes.base import Mask, Neighbours
 from lookalike.indexes.codes import (
     FITTED_ROWS,
+    SAMPLED,
     CodedQueries,
     Codes,
     Rotation,
+    Sample,
+    draw_sample,
     encode,
     encode_queries,
     even_sample,
     fit_rotation,
+    group_bits,
 )
 from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, table_digest
 from lookalike.indexes.exact import MARGIN, ExactIndex, unit_vector
@@ -42,6 +47,9 @@ LONGEST_TAIL = 2_000
 
 REFIT_GROWTH = 1.5
 """The rotation is fitted anew when the table has grown by this factor."""
+
+QUERIES = 64
+"""Queries that go through the stages together; what they keep fits the cache."""
 
 _VERSION = "v2"
 _ROTATION = "rotation.npz"
@@ -70,7 +78,7 @@ class CompactIndex:
         self.exact = exact
         self.coded_rows = codes.rows
         self._codes = codes
-        self._everything = _group_bits(np.ones(codes.rows, bool), codes.rows)
+        self._everything = group_bits(np.ones(codes.rows, bool))
 
     def scores(self, query: DoubleArray) -> DoubleArray:
         """Cosines with all rows, by the exact index."""
@@ -98,11 +106,24 @@ class CompactIndex:
         effort: Effort | None = None,
     ) -> list[Neighbours]:
         """``nearest`` for each of several queries (m, dim), which share one pass over the codes."""
-        effort = effort or Effort.of(k)
-        count = len(self.ids) if allowed is None else int(allowed.sum())
+        effort = effort or self._usual_effort(k)
+        count = len(self.ids) if allowed is None else int(np.count_nonzero(allowed))
         if count <= effort.second:
             rows = np.arange(count) if allowed is None else np.flatnonzero(allowed)
             return [self.exact.nearest_of(query, k, rows) for query in queries]
+        found: list[Neighbours] = []
+        for at in range(0, len(queries), QUERIES):
+            found += self._nearest_of_many(queries[at : at + QUERIES], k, allowed, count, effort)
+        return found
+
+    def _usual_effort(self, k: int) -> Effort:
+        usual = Effort.of(k)
+        sifted = self._codes.second.shape[1] > 0
+        return usual if sifted else Effort(usual.second, usual.second)
+
+    def _nearest_of_many(
+        self, queries: DoubleArray, k: int, allowed: Mask | None, count: int, effort: Effort
+    ) -> list[Neighbours]:
         units = np.stack([unit_vector(query) for query in queries]).astype(np.float32)
         coded = encode_queries(self._codes.rotation, units)
         if count <= effort.first:
@@ -111,7 +132,7 @@ class CompactIndex:
             scores = [self._estimates(coded, q, few) for q in range(len(units))]
             estimated = Estimated.of([few] * len(units), scores)
         else:
-            estimated = self._scan(coded, allowed, effort.first)
+            estimated = self._scan(coded, allowed, count, effort.first)
         refined = self._refined(units, coded, estimated, k, effort)
         tail = self._tail(allowed)
         return [self._ranked(query, k, *refined[q], tail) for q, query in enumerate(queries)]
@@ -130,21 +151,54 @@ class CompactIndex:
             cosines = np.concatenate([cosines, self.exact.rough(query, tail)])
         return replace(self.exact.nearest_of(query, k, rows.astype(np.int64), cosines), exact=False)
 
-    def _scan(self, coded: CodedQueries, allowed: Mask | None, keep: int) -> Estimated:
+    def _scan(self, coded: CodedQueries, allowed: Mask | None, count: int, keep: int) -> Estimated:
+        """The ``keep`` of ``count`` rows whose estimates are highest, and some more."""
         codes = self._codes
-        bits = self._everything if allowed is None else _group_bits(allowed, codes.rows)
-        return kernels.scan(
-            codes.groups, codes.scale, codes.offset, bits, coded.first, coded.first_scale, keep
-        )
+        bits = self._everything if allowed is None else group_bits(allowed[: codes.rows])
+        table = (codes.groups, codes.scale, codes.offset, bits)
+        queries = (coded.first, coded.first_scale, keep)
+        least = self._least(coded, allowed, count, keep)
+        if least is not None:
+            found = kernels.scan(*table, *queries, least)
+            if found.counts.min() >= keep:
+                return found
+        return kernels.scan(*table, *queries)
+
+    def _least(
+        self, coded: CodedQueries, allowed: Mask | None, count: int, keep: int
+    ) -> FloatArray | None:
+        """What ``keep`` of ``count`` rows and some more exceed, by the sample; None if unknown.
+
+        Four standard deviations above the share of the sample that ``keep`` rows should have.
+        """
+        sample = self._sample
+        if sample is None:
+            return None
+        own = np.ones(len(sample.rows), bool) if allowed is None else allowed[sample.rows]
+        share = keep * int(np.count_nonzero(own)) / count
+        rank = int(share + 4.0 * share**0.5) + 8
+        if share < 64 or 4 * rank > len(sample.rows):
+            return None
+        best = kernels.scan(
+            sample.groups, sample.scale, sample.offset, group_bits(own), coded.first,
+            coded.first_scale, rank,
+        )  # fmt: skip
+        if best.counts.min() < rank:
+            return None
+        beyond = np.arange(best.found.shape[1]) >= best.counts[:, None]
+        scores = np.where(beyond, -np.inf, best.found["score"])
+        return np.asarray(np.partition(scores, -rank, axis=1)[:, -rank], np.float32)
+
+    @cached_property
+    def _sample(self) -> Sample | None:
+        return draw_sample(self._codes) if self._codes.rows >= 4 * SAMPLED else None
 
     def _estimates(self, coded: CodedQueries, q: int, rows: NDArray[np.int32]) -> FloatArray:
         """The first block's estimates of some rows, in NumPy; they are few."""
-        octets = self._codes.groups.shape[1]
-        block = self._codes.groups[rows // GROUP].reshape(len(rows), octets, GROUP, 4)
-        own = block[np.arange(len(rows)), :, rows % GROUP]  # row, octet, j
-        numbers = np.stack([own & 15, own >> 4], axis=2).reshape(len(rows), 8 * octets)
+        own = self._codes.first_of(rows)
+        numbers = np.stack([own & 15, own >> 4], axis=2).reshape(len(rows), -1)
         query = coded.first[q].astype(np.float32)
-        sums = (numbers.astype(np.float32) - np.float32(7.5)) @ query
+        sums = kernels.products(numbers.astype(np.float32) - np.float32(7.5), query[None])[:, 0]
         scale = self._codes.scale[rows] * coded.first_scale[q]
         return np.asarray(self._codes.offset[rows] + scale * sums)
 
@@ -160,13 +214,6 @@ class CompactIndex:
     def _tail(self, allowed: Mask | None) -> NDArray[np.int64]:
         rows = np.arange(self._codes.rows, len(self.ids))
         return rows if allowed is None else rows[allowed[self._codes.rows :]]
-
-
-def _group_bits(allowed: Mask, rows: int) -> NDArray[np.uint16]:
-    """A bit per row, 16 to a group."""
-    padded = np.zeros(-(-rows // GROUP) * GROUP, bool)
-    padded[:rows] = allowed[:rows]
-    return np.packbits(padded, bitorder="little").view(np.uint16)
 
 
 def make_codes(parts: list[NDArray[np.float16]]) -> Codes:

@@ -27,7 +27,7 @@ from lookalike.types import BINS, DoubleArray, FloatArray
 
 T = TypeVar("T")
 
-ABI = 5
+ABI = 6
 """What ``lookalike_abi`` of a fitting compiled file says."""
 
 VARIABLE = "LOOKALIKE_KERNELS"
@@ -296,17 +296,50 @@ def cosines(
 
 
 def cosines64(
-    halves: NDArray[np.float16], query: DoubleArray, rows: NDArray[np.int64]
+    parts: Sequence[NDArray[np.float16]], query: DoubleArray, rows: NDArray[np.int64]
 ) -> DoubleArray:
-    """As ``cosines``, in float64: a unit query float64 (dim,), some rows (m,)."""
+    """As ``cosines``, in float64: a unit query float64 (dim,), some rows (m,) of several parts."""
     if _native is None:
-        return reference.cosines64(halves, query, rows)
-    halves, query, rows = _as(halves, np.float16), _as(query, np.float64), _as(rows, np.int64)
+        return reference.cosines64(parts, query, rows)
+    query, rows = _as(query, np.float64), _as(rows, np.int64)
+    held, segments, starts = _segments(parts)
     out = np.empty(len(rows))
     _native.lookalike_cosines64(
-        _pointer(halves), ctypes.c_int(halves.shape[1]), _pointer(rows), _long(len(rows)),
-        _pointer(query), _pointer(out),
+        _pointer(segments), _pointer(starts), ctypes.c_int(len(held)), ctypes.c_int(len(query)),
+        _pointer(rows), _long(len(rows)), _pointer(query), _pointer(out),
     )  # fmt: skip
+    return out
+
+
+def _segments(
+    parts: Sequence[NDArray[np.float16]],
+) -> tuple[list[NDArray[np.float16]], NDArray[np.uintp], NDArray[np.int64]]:
+    """Parts that have rows, to be held until C has read them; their addresses and first rows."""
+    held = [_as(part, np.float16) for part in parts if len(part)]
+    addresses = np.array([part.ctypes.data for part in held], np.uintp)
+    starts = np.cumsum([0, *(len(part) for part in held)])[:-1].astype(np.int64)
+    return held, addresses, starts
+
+
+def products(rows: FloatArray, axes: FloatArray) -> FloatArray:
+    """Products of rows float32 (n, dim) with axes float32 (m, dim), float32 (n, m).
+
+    ``rows @ axes.T`` for few rows. NumPy's own leaves threads that wait busily for a while, on the
+    cores that a scan needs next: it made searches twice as slow.
+    """
+    if _native is None:
+        return reference.products(rows, axes)
+    rows, axes = _as(rows, np.float32), _as(axes, np.float32)
+    out = np.empty((len(rows), len(axes)), np.float32)
+
+    def some(first: int, last: int) -> None:
+        own, results = rows[first:last], out[first:last]
+        _native.lookalike_products(
+            ctypes.c_int(_level), _pointer(own), _long(len(own)), ctypes.c_int(rows.shape[1]),
+            _pointer(axes), _long(len(axes)), _pointer(results),
+        )  # fmt: skip
+
+    in_parallel(some, len(rows), least=8)
     return out
 
 
@@ -318,61 +351,75 @@ def scan(
     queries: NDArray[np.int8],
     query_scale: FloatArray,
     keep: int,
+    least: FloatArray | None = None,
 ) -> Estimated:
-    """Per query, rows with the highest estimates and these: at least ``keep`` if so many allowed.
+    """Per query, rows with the highest estimates and these: ``keep`` or more, if so many allowed.
 
     ``codes`` uint8 (groups, octets, 64), see ``kernels.c``; ``scale`` and ``offset`` float32
     (16 * groups,); ``allowed`` uint16 (groups,), a bit per row; ``queries`` int8 (n, 8 * octets).
-    A row's estimate is offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)).
-    The same rows, however many threads there are. Groups with no allowed row are not even read.
+    A row's estimate is offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)). With
+    ``least`` float32 (n,), only rows with more than that are found, and none is kept for a while
+    only, which takes most of the time otherwise. The same rows, however many threads there are.
+    Groups with no allowed row are not even read.
     """
     if _native is None:
-        found = reference.scan(codes, scale, offset, allowed, queries, query_scale, keep)
-        return Estimated.of([rows for rows, _ in found], [scores for _, scores in found])
+        slow = reference.scan(codes, scale, offset, allowed, queries, query_scale, keep, least)
+        return Estimated.of([rows for rows, _ in slow], [scores for _, scores in slow])
     n, room = len(queries), keep + max(keep, 256)
     codes, allowed = _as(codes, np.uint8), _as(allowed, np.uint16)
     scale, offset = _as(scale, np.float32), _as(offset, np.float32)
     queries, query_scale = _as(queries, np.int8), _as(query_scale, np.float32)
     correction = _correction(queries)
+    lowest = np.full(n, -3e38, np.float32) if least is None else _as(least, np.float32)
 
-    def some(rows: tuple[int, int], own: tuple[int, int]) -> tuple[Any, Any]:
-        """The best of groups ``rows`` for queries ``own``."""
-        asked = slice(*own)
-        count = own[1] - own[0]
-        found, counts = np.empty((count, room), FOUND), np.empty(count, np.int64)
-        values, sizes, corrections = queries[asked], query_scale[asked], correction[asked]
+    def some(rows: tuple[int, int], asked: slice, found: NDArray[Any], counts: Any) -> None:
+        """The best of groups ``rows`` for the queries ``asked``, into theirs of found (n, room)."""
+        own = [array[asked] for array in (queries, query_scale, correction, lowest)]
+        places, numbers = found[asked], counts[asked]
         _native.lookalike_scan(
             ctypes.c_int(_level), _pointer(codes), _long(rows[0]), _long(rows[1]),
             ctypes.c_int(codes.shape[1]), _pointer(scale), _pointer(offset), _pointer(allowed),
-            _pointer(values), _pointer(sizes), _pointer(corrections), ctypes.c_int(count),
-            _long(keep), _long(room), _pointer(found), _pointer(counts),
+            *map(_pointer, own), ctypes.c_int(len(numbers)), _long(keep), _long(room),
+            _pointer(places), _pointer(numbers),
         )  # fmt: skip
+
+    if n >= 4 * cores():  # each thread has its queries
+        found, counts = np.empty((n, room), FOUND), np.empty(n, np.int64)
+        in_parallel(lambda a, b: some((0, len(codes)), slice(a, b), found, counts), n, least=1)
+        return Estimated(found, np.abs(counts))
+
+    def part(first: int, last: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        found, counts = np.empty((n, room), FOUND), np.empty(n, np.int64)
+        some((first, last), slice(None), found, counts)
         return found, counts
 
-    if n >= 4 * cores():  # each thread has its queries, and no row is kept twice
-        by_query = in_parallel(lambda a, b: some((0, len(codes)), (a, b)), n, least=1)
-        founds, counts = zip(*by_query, strict=True)
-        return Estimated(np.concatenate(founds)[:, :keep], np.concatenate(counts))
-    parts = in_parallel(lambda a, b: some((a, b), (0, n)), len(codes), least=2_048)
-    return _joined(parts, keep)
+    return _joined(in_parallel(part, len(codes), least=2_048), keep)
+
+
+def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[np.int64]]], keep: int) -> Estimated:
+    """What several threads found for the same queries.
+
+    Where one left rows out, only the ``keep`` best of all are sure to be there.
+    """
+    found, counts = parts[0]
+    if len(parts) > 1:
+        together = [
+            np.concatenate([found[q, : abs(numbers[q])] for found, numbers in parts])
+            for q in range(len(counts))
+        ]
+        short = np.any([numbers < 0 for _, numbers in parts], axis=0)
+        found = np.empty((len(counts), max(map(len, together), default=0)), FOUND)
+        for q, own in enumerate(together):
+            if short[q]:
+                own = own[np.argpartition(-own["score"], keep - 1)[:keep]]
+            counts[q] = len(own)
+            found[q, : len(own)] = own
+    return Estimated(found, np.abs(counts))
 
 
 def _correction(queries: NDArray[np.int8]) -> FloatArray:
     """What brings sums of codes 0 to 15 to those of -7.5 to 7.5 steps, float32 (n,)."""
     return np.asarray(-7.5 * queries.sum(axis=1, dtype=np.int64), np.float32)
-
-
-def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[np.int64]]], keep: int) -> Estimated:
-    """The best of what several threads found for the same queries: as many as one had found."""
-    together = [
-        np.concatenate([found[q, : counts[q]] for found, counts in parts])
-        for q in range(len(parts[0][1]))
-    ]
-    best = [
-        own[np.argpartition(-own["score"], keep - 1)[:keep]] if len(own) > keep else own
-        for own in together
-    ]
-    return Estimated.of([own["row"] for own in best], [own["score"] for own in best])
 
 
 def refine(
@@ -388,28 +435,37 @@ def refine(
 
     The estimates gain the second block's share; the best ``keep`` of a query are compared with
     whole vectors. Rows more than ``slack`` below the k-th are left out. ``parts`` float16 (n_i,
-    dim) follow each other.
+    dim) follow each other. What was ``estimated`` is overwritten.
     """
     if _native is None:
         return reference.refine(parts, queries, estimated, second, k, keep, slack)
-    held = [_as(part, np.float16) for part in parts if len(part)]
-    segments = np.array([part.ctypes.data for part in held], np.uintp)
-    starts = np.cumsum([0, *(len(part) for part in held)])[:-1].astype(np.int64)
-    found, counts = estimated.found.copy(), _as(estimated.counts, np.int64)
+    held, segments, starts = _segments(parts)
+    found, counts = _as(estimated.found, FOUND), _as(estimated.counts, np.int64)
     queries, values = _as(queries, np.float32), _as(second.queries, np.int8)
     codes, scale = _as(second.codes, np.uint8), _as(second.scale, np.float32)
-    query_scale = _as(second.query_scale, np.float32)
-    correction = _correction(values)
+    query_scale, correction = _as(second.query_scale, np.float32), _correction(values)
+    block = (
+        _pointer(codes), ctypes.c_int(codes.shape[1]), _pointer(scale), _pointer(values),
+        _pointer(query_scale), _pointer(correction),
+    )  # fmt: skip
+    alone = len(queries) == 1 and codes.shape[1] > 0
+    if alone:  # several threads share the query
+
+        def sift(first: int, last: int) -> None:
+            _native.lookalike_sift(
+                ctypes.c_int(_level), *block, _long(0), _pointer(found), _long(first), _long(last)
+            )
+
+        in_parallel(sift, int(counts[0]), least=2_000)
     out, filled = np.empty((len(queries), keep), FOUND), np.empty(len(queries), np.int64)
 
     def some(first: int, last: int) -> None:
         _native.lookalike_refine(
             ctypes.c_int(_level), _pointer(segments), _pointer(starts), ctypes.c_int(len(held)),
-            ctypes.c_int(queries.shape[1]), _pointer(codes), ctypes.c_int(codes.shape[1]),
-            _pointer(scale), _pointer(values), _pointer(query_scale), _pointer(correction),
-            _pointer(queries), _long(first), _long(last), _long(k), _long(keep),
-            ctypes.c_float(slack), _pointer(found), _long(found.shape[1]), _pointer(counts),
-            _pointer(out), _pointer(filled),
+            ctypes.c_int(queries.shape[1]), *block, ctypes.c_int(alone), _pointer(queries),
+            _long(first), _long(last), _long(k), _long(keep), ctypes.c_float(slack),
+            _pointer(found), _long(found.shape[1]), _pointer(counts), _pointer(out),
+            _pointer(filled),
         )  # fmt: skip
 
     in_parallel(some, len(queries), least=1)

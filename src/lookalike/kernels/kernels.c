@@ -21,7 +21,7 @@
 
 typedef struct { float score; int32_t row; } Found;
 
-EXPORT int lookalike_abi(void) { return 5; }
+EXPORT int lookalike_abi(void) { return 6; }
 
 /* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
 EXPORT int lookalike_level(void)
@@ -93,6 +93,7 @@ typedef struct {
     Found *found;
     int64_t count, keep, room;
     float least; /* a score must exceed this to be of interest */
+    int dropped; /* whether any such score was left out */
 } Best;
 
 static inline void offer(Best *best, float score, int32_t row)
@@ -100,6 +101,7 @@ static inline void offer(Best *best, float score, int32_t row)
     if (best->count == best->room) {
         select_best(best->found, best->count, best->keep);
         best->count = best->keep;
+        best->dropped = 1;
         float least = best->least = lowest(best->found, best->keep);
         if (score <= least) return;
     }
@@ -285,75 +287,17 @@ AVX512 static void group_avx512(const uint8_t *block, int octets, const Query *q
 }
 #endif
 
-/* What is scanned: groups of 16 rows, and 16 bits a group that say which rows are allowed. */
-typedef struct {
-    const uint8_t *codes;
-    const float *scale, *offset;
-    const uint16_t *allowed;
-    int octets;
-} Coded;
-
-/* Every `step`-th group of first to last (excluded), for n queries. */
-static void scan_groups(int level, const Coded *coded, int64_t first, int64_t last, int64_t step,
-                        const Query *queries, int n, Best *best)
-{
-    int octets = coded->octets;
-    for (int64_t g = first; g < last; g += step) {
-        uint32_t mask = coded->allowed[g];
-        if (!mask) continue;
-        const uint8_t *block = coded->codes + g * 64 * octets;
-        int32_t row = (int32_t)(g * 16);
-        const float *scale = coded->scale + row, *offset = coded->offset + row;
-#if X86
-        if (level >= 2) {
-            group_avx512(block, octets, queries, n, scale, offset, mask, row, best);
-            continue;
-        }
-        if (level == 1 && octets <= MOST_OCTETS) {
-            group_avx2(block, octets, queries, n, scale, offset, mask, row, best);
-            continue;
-        }
-#endif
-        group_plain(block, octets, queries, n, scale, offset, mask, row, best);
-    }
-}
-
-static int64_t count_allowed(const uint16_t *allowed, int64_t first, int64_t last, int64_t step)
-{
-    int64_t rows = 0;
-    for (int64_t g = first; g < last; g += step) rows += __builtin_popcount(allowed[g]);
-    return rows;
-}
-
-static void keep_best(Best *best)
-{
-    if (best->count <= best->keep) return;
-    select_best(best->found, best->count, best->keep);
-    best->count = best->keep;
-}
-
-#define EVERYTHING (-3.0e38f)
-
-/* For each of n queries, the `keep` rows with the highest estimates among rows first_group * 16 up
-   to the end of last_group (excluded), unordered. `allowed` has 16 bits a group. found has n * room
-   places, room > keep; counts (n) takes how many were found.
-
-   Most of the time would go into rows that are kept for a while only. So a sixteenth of the groups
-   is scanned first, and tells what a row must reach: less than the expected share of the sample
-   does, by several deviations. Where too few rows reach that all the same, all are scanned again. */
+/* For each of n queries, all rows with estimates above its `least` among rows first_group * 16 up to
+   the end of last_group (excluded), unordered; where they are more than room, the `keep` highest.
+   `allowed` has 16 bits a group. found has n * room places, room > keep; counts (n) takes how many
+   were found, less than 0 if some were left out. */
 EXPORT void lookalike_scan(int level, const uint8_t *codes, int64_t first_group, int64_t last_group,
                            int octets, const float *scale, const float *offset,
                            const uint16_t *allowed, const int8_t *values, const float *query_scale,
-                           const float *correction, int n, int64_t keep, int64_t room, Found *found,
-                           int64_t *counts)
+                           const float *correction, const float *least, int n, int64_t keep,
+                           int64_t room, Found *found, int64_t *counts)
 {
-    enum { TILE = 32, STEP = 16 };
-    Coded coded = { codes, scale, offset, allowed, octets };
-    int64_t rows = count_allowed(allowed, first_group, last_group, 1);
-    int64_t sampled = count_allowed(allowed, first_group, last_group, STEP);
-    double expected = rows ? (double)keep * (double)sampled / (double)rows : 0;
-    int64_t rank = (int64_t)(expected + 6.0 * root64(expected) + 16.0);
-    int sampling = rank < keep && rank < sampled / 2;
+    enum { TILE = 32 };
     for (int start = 0; start < n; start += TILE) { /* queries that fit the nearest cache */
         int tile = n - start < TILE ? n - start : TILE;
         Query queries[TILE];
@@ -362,25 +306,31 @@ EXPORT void lookalike_scan(int level, const uint8_t *codes, int64_t first_group,
             int own = start + q;
             queries[q] = (Query){ values + (int64_t)own * 8 * octets, query_scale[own],
                                   correction[own] };
-            best[q] = (Best){ found + (int64_t)own * room, 0, sampling ? rank : keep, room,
-                              EVERYTHING };
+            best[q] = (Best){ found + (int64_t)own * room, 0, keep, room, least[own], 0 };
         }
-        if (sampling) {
-            scan_groups(level, &coded, first_group, last_group, STEP, queries, tile, best);
-            for (int q = 0; q < tile; q++) {
-                keep_best(&best[q]);
-                float least = best[q].count < rank ? EVERYTHING : lowest(best[q].found, rank);
-                best[q] = (Best){ best[q].found, 0, keep, room, least };
+        for (int64_t g = first_group; g < last_group; g++) {
+            uint32_t mask = allowed[g];
+            if (!mask) continue;
+            const uint8_t *block = codes + g * 64 * octets;
+            int32_t first = (int32_t)(g * 16);
+#if X86
+            if (level >= 2) {
+                group_avx512(block, octets, queries, tile, scale + first, offset + first, mask,
+                             first, best);
+                continue;
             }
+            if (level == 1 && octets <= MOST_OCTETS) {
+                group_avx2(block, octets, queries, tile, scale + first, offset + first, mask,
+                           first, best);
+                continue;
+            }
+#endif
+            group_plain(block, octets, queries, tile, scale + first, offset + first, mask, first,
+                        best);
         }
-        scan_groups(level, &coded, first_group, last_group, 1, queries, tile, best);
         for (int q = 0; q < tile; q++) {
-            if (sampling && best[q].count < keep && best[q].count < rows) {
-                best[q] = (Best){ best[q].found, 0, keep, room, EVERYTHING };
-                scan_groups(level, &coded, first_group, last_group, 1, queries + q, 1, best + q);
-            }
-            keep_best(&best[q]);
-            counts[start + q] = best[q].count;
+            if (best[q].dropped) select_best(best[q].found, best[q].count, keep);
+            counts[start + q] = best[q].dropped ? -keep : best[q].count;
         }
     }
 }
@@ -540,12 +490,33 @@ EXPORT void lookalike_cosines(int level, const uint16_t *halves, int dim, const 
     }
 }
 
-/* As lookalike_cosines, in double: for the few rows whose order is decided. */
-EXPORT void lookalike_cosines64(const uint16_t *halves, int dim, const int64_t *rows, int64_t n,
+/* A table of halves in segments that follow each other: segment i begins at row starts[i]. */
+typedef struct {
+    const uint16_t *const *segments;
+    const int64_t *starts;
+    int count, dim;
+} Table;
+
+static const uint16_t *row_of(const Table *table, int64_t row)
+{
+    int low = 0, high = table->count - 1;
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        if (table->starts[middle] <= row) low = middle;
+        else high = middle - 1;
+    }
+    return table->segments[low] + (row - table->starts[low]) * table->dim;
+}
+
+/* As lookalike_cosines, in double, with rows of several segments: for the few whose order is
+   decided. */
+EXPORT void lookalike_cosines64(const uint16_t *const *segments, const int64_t *starts,
+                                int segment_count, int dim, const int64_t *rows, int64_t n,
                                 const double *query, double *out)
 {
+    Table table = { segments, starts, segment_count, dim };
     for (int64_t i = 0; i < n; i++) {
-        const uint16_t *row = halves + rows[i] * dim;
+        const uint16_t *row = row_of(&table, rows[i]);
         double product[8] = { 0 }, square[8] = { 0 };
         for (int j = 0; j < dim; j++) {
             double value = widen(row[j]);
@@ -560,58 +531,117 @@ EXPORT void lookalike_cosines64(const uint16_t *halves, int dim, const int64_t *
     }
 }
 
+/* ---- products of float32 vectors -------------------------------------------------------------- */
+
+typedef float Eight __attribute__((vector_size(32), may_alias, aligned(4)));
+
+/* Four axes share what is read of a row; lanes are summed in one order at every level. */
+static inline __attribute__((always_inline)) void products(
+    const float *rows, int64_t n, int dim, const float *axes, int64_t m, float *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < m; j += 4) {
+            const float *row = rows + i * dim, *axis[4];
+            for (int a = 0; a < 4; a++) axis[a] = axes + (j + a < m ? j + a : m - 1) * dim;
+            Eight sums[4] = { { 0 }, { 0 }, { 0 }, { 0 } };
+            int d = 0;
+            for (; d + 8 <= dim; d += 8)
+#pragma GCC unroll 4
+                for (int a = 0; a < 4; a++)
+                    sums[a] += *(const Eight *)(row + d) * *(const Eight *)(axis[a] + d);
+            for (int a = 0; a < 4 && j + a < m; a++) {
+                const float *s = (const float *)&sums[a];
+                float sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+                for (int rest = d; rest < dim; rest++) sum += row[rest] * axis[a][rest];
+                out[i * m + j + a] = sum;
+            }
+        }
+}
+
+#if X86
+AVX2 static void products_of_avx2(const float *rows, int64_t n, int dim, const float *axes,
+                                  int64_t m, float *out)
+{
+    products(rows, n, dim, axes, m, out);
+}
+#endif
+
+/* out (n, m): products of rows (n, dim) with axes (m, dim). */
+EXPORT void lookalike_products(int level, const float *rows, int64_t n, int dim, const float *axes,
+                               int64_t m, float *out)
+{
+#if X86
+    if (level >= 1) products_of_avx2(rows, n, dim, axes, m, out);
+    else
+#endif
+        products(rows, n, dim, axes, m, out);
+}
+
 /* ---- from estimates to exact cosines ---------------------------------------------------------
 
    What a scan found becomes a few rows with exact cosines: all estimates are refined by the second
    block of codes, and the best `keep` of them are compared with whole vectors. */
-
-/* Row `row` of segments that follow each other: segment i begins at row starts[i]. */
-static const uint16_t *row_of(const uint16_t *const *segments, const int64_t *starts, int count,
-                              int dim, int64_t row)
-{
-    int low = 0, high = count - 1;
-    while (low < high) {
-        int middle = (low + high + 1) / 2;
-        if (starts[middle] <= row) low = middle;
-        else high = middle - 1;
-    }
-    return segments[low] + (row - starts[low]) * dim;
-}
-
-typedef struct {
-    const uint16_t *const *segments;
-    const int64_t *starts;
-    int count, dim;
-} Table;
 
 static void compare(int level, const Table *table, const Found *found, int64_t n,
                     const float *query, Found *out)
 {
     for (int64_t i = 0; i < n; i++) {
         if (i + 1 < n) {
-            const char *next = (const char *)row_of(table->segments, table->starts, table->count,
-                                                    table->dim, found[i + 1].row);
+            const char *next = (const char *)row_of(table, found[i + 1].row);
             for (int line = 0; line < 2 * table->dim; line += 64) __builtin_prefetch(next + line);
         }
-        const uint16_t *row = row_of(table->segments, table->starts, table->count, table->dim,
-                                     found[i].row);
+        const uint16_t *row = row_of(table, found[i].row);
         out[i] = (Found){ cosine(level, row, table->dim, query), found[i].row };
     }
 }
 
+/* The second block of codes: byte j of a row has dimension j in its low half and dimension bytes + j
+   in its high half. `values` has 2 * bytes numbers a query. */
+typedef struct {
+    const uint8_t *codes;
+    int bytes;
+    const float *code_scale;
+    const int8_t *values;
+    const float *value_scale, *correction;
+} Second;
+
+/* The second block's share is added to the estimates found[first .. last) for query q. */
+static void sift(int level, const Second *second, int64_t q, Found *found, int64_t first,
+                 int64_t last)
+{
+    enum { AHEAD = 16 };
+    int bytes = second->bytes;
+    const int8_t *values = second->values + q * 2 * bytes;
+    float value_scale = second->value_scale[q], correction = second->correction[q];
+    for (int64_t i = first; i < last; i++) {
+        if (i + AHEAD < last) {
+            int64_t next = found[i + AHEAD].row;
+            for (int line = 0; line < bytes; line += 64)
+                __builtin_prefetch(second->codes + next * bytes + line);
+            __builtin_prefetch(second->code_scale + next);
+        }
+        int64_t row = found[i].row;
+        int32_t sum = one_row(level, second->codes + row * bytes, bytes, values);
+        found[i].score += second->code_scale[row] * value_scale * ((float)sum + correction);
+    }
+}
+
+#define SECOND_ARGUMENTS                                                                           \
+    const uint8_t *codes, int bytes, const float *code_scale, const int8_t *values,                \
+        const float *value_scale, const float *correction
+
+EXPORT void lookalike_sift(int level, SECOND_ARGUMENTS, int64_t q, Found *found, int64_t first,
+                           int64_t last)
+{
+    Second second = { codes, bytes, code_scale, values, value_scale, correction };
+    sift(level, &second, q, found, first, last);
+}
+
 /* found[0 .. n) of one query becomes out[0 .. result): rows and exact cosines, those of the k best
    among them, those below the k-th by more than `slack` left out. out has room for keep rows. */
-static int64_t refine_one(int level, const Table *table, const uint8_t *codes, int bytes,
-                          const float *code_scale, const int8_t *values, float value_scale,
-                          float correction, const float *query, int64_t k, int64_t keep,
-                          float slack, Found *found, int64_t n, Found *out)
+static int64_t refine_one(int level, const Table *table, const float *query, int64_t k,
+                          int64_t keep, float slack, Found *found, int64_t n, Found *out)
 {
-    for (int64_t i = 0; bytes && i < n; i++) {
-        if (i + 8 < n) __builtin_prefetch(codes + (int64_t)found[i + 8].row * bytes);
-        int64_t row = found[i].row;
-        int32_t sum = one_row(level, codes + row * bytes, bytes, values);
-        found[i].score += code_scale[row] * value_scale * ((float)sum + correction);
-    }
     if (n > keep) {
         select_best(found, n, keep);
         n = keep;
@@ -626,22 +656,23 @@ static int64_t refine_one(int level, const Table *table, const uint8_t *codes, i
     return result;
 }
 
-/* refine_one for queries `first` to `last` (excluded). found has `room` places a query, of which
-   counts are filled; out has keep places a query, and filled takes how many are. */
+/* sift, unless it is done, and refine_one for queries `first` to `last` (excluded). found has `room`
+   places a query, of which counts are filled; out has keep places a query, and filled takes how many
+   are. */
 EXPORT void lookalike_refine(int level, const uint16_t *const *segments, const int64_t *starts,
-                             int segment_count, int dim, const uint8_t *codes, int bytes,
-                             const float *code_scale, const int8_t *values,
-                             const float *value_scale, const float *correction,
+                             int segment_count, int dim, SECOND_ARGUMENTS, int sifted,
                              const float *queries, int64_t first, int64_t last, int64_t k,
                              int64_t keep, float slack, Found *found, int64_t room,
                              const int64_t *counts, Found *out, int64_t *filled)
 {
     Table table = { segments, starts, segment_count, dim };
-    for (int64_t q = first; q < last; q++)
-        filled[q] = refine_one(level, &table, codes, bytes, code_scale,
-                               values + q * 2 * bytes, value_scale[q], correction[q],
-                               queries + q * dim, k, keep, slack, found + q * room, counts[q],
+    Second second = { codes, bytes, code_scale, values, value_scale, correction };
+    for (int64_t q = first; q < last; q++) {
+        Found *own = found + q * room;
+        if (bytes && !sifted) sift(level, &second, q, own, 0, counts[q]);
+        filled[q] = refine_one(level, &table, queries + q * dim, k, keep, slack, own, counts[q],
                                out + q * keep);
+    }
 }
 
 /* ---- resampling pictures ---------------------------------------------------------------------

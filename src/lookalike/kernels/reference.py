@@ -22,6 +22,11 @@ def count_bins(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return np.bincount(bins, minlength=BINS).astype(np.uint32)
 
 
+def products(rows: FloatArray, axes: FloatArray) -> FloatArray:
+    """See ``kernels.products``."""
+    return np.asarray(rows @ axes.T, np.float32)
+
+
 def unpack_groups(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Codes (groups, octets, 64) as one code per number, uint8 (16 * groups, 8 * octets)."""
     groups, octets, _ = codes.shape
@@ -51,14 +56,17 @@ def scan(
     queries: NDArray[np.int8],
     query_scale: FloatArray,
     keep: int,
+    least: FloatArray | None = None,
 ) -> list[tuple[NDArray[np.int32], FloatArray]]:
     """See ``kernels.scan``."""
     bits = np.unpackbits(allowed.view(np.uint8), bitorder="little").astype(bool)
     rows = np.flatnonzero(bits).astype(np.int32)
     found = []
-    for query, own_scale in zip(queries, query_scale, strict=True):
+    lowest = np.full(len(queries), -np.inf) if least is None else least
+    for query, own_scale, low in zip(queries, query_scale, lowest, strict=True):
         scores = estimates(codes, scale, offset, query, float(own_scale))[rows]
         best = np.argsort(-scores, kind="stable")[:keep]
+        best = best[scores[best] > low]
         found.append((rows[best], scores[best]))
     return found
 
@@ -94,15 +102,19 @@ def cosines(
 
 
 def cosines64(
-    halves: NDArray[np.float16], query: DoubleArray, rows: NDArray[np.int64]
+    parts: Sequence[NDArray[np.float16]], query: DoubleArray, rows: NDArray[np.int64]
 ) -> DoubleArray:
     """See ``kernels.cosines64``."""
     out = np.empty(len(rows))
-    for start in range(0, len(rows), _ROWS):
-        vectors = halves[rows[start : start + _ROWS]].astype(np.float64)
-        lengths = np.sqrt(_sum_in_eights(vectors * vectors))
-        products = _sum_in_eights(vectors * query)
-        out[start : start + len(vectors)] = products / np.where(lengths > 0, lengths, 1.0)
+    starts = np.cumsum([0, *map(len, parts)])
+    numbers = np.searchsorted(starts, rows, side="right") - 1
+    for number in np.unique(numbers):
+        own = np.flatnonzero(numbers == number)
+        for some in np.split(own, range(_ROWS, len(own), _ROWS)):
+            vectors = parts[number][rows[some] - starts[number]].astype(np.float64)
+            lengths = np.sqrt(_sum_in_eights(vectors * vectors))
+            products = _sum_in_eights(vectors * query)
+            out[some] = products / np.where(lengths > 0, lengths, 1.0)
     return out
 
 

@@ -15,7 +15,7 @@ from lookalike.query.search import Comparison, Method, Point, Ranked, compare_by
 from lookalike.query.tables import Tables
 from lookalike.query.terms import Term
 from lookalike.stores import Store
-from lookalike.types import ID_DTYPE, Hit, QueryInput, Record, SearchResult
+from lookalike.types import ID_DTYPE, Hit, QueryInput, SearchResult
 
 Resolved = tuple[QueryInput, Point]
 
@@ -56,12 +56,12 @@ class Answerer:
         allowed[own] = False
         points = [point for _, point in resolved]
         found = rank(self._comparison, points, request.k, request.combine, allowed)
-        return self._filled([resolved], [found], [int(allowed.sum())])[0]
+        return self._filled([resolved], [found], [int(np.count_nonzero(allowed))])[0]
 
     def answer_each(self, terms: Sequence[Term]) -> list[SearchResult]:
         """The hits for each of many terms by itself; they share passes over the tables."""
         request = self._request
-        resolved = [self._reader.read(term) for term in terms]
+        resolved = self._reader.read_each(terms)
         owns = [self._own_rows([item]) for item in resolved]
         more = max((len(own) for own in owns), default=0)
         found = rank_many(
@@ -71,8 +71,8 @@ class Answerer:
             _without(one, self._comparison, own, request.k)
             for one, own in zip(found, owns, strict=True)
         ]
-        count = int(self._allowed.sum())
-        searched = [count - int(self._allowed[own].sum()) for own in owns]
+        count = int(np.count_nonzero(self._allowed))
+        searched = [count - int(np.count_nonzero(self._allowed[own])) for own in owns]
         return self._filled([[item] for item in resolved], kept, searched)
 
     def _own_rows(self, resolved: Sequence[Resolved]) -> NDArray[np.int64]:
@@ -99,7 +99,7 @@ class Answerer:
         request, measure = self._request, self._comparison.measure
         ids = [[UUID(bytes=id_.tobytes()) for id_ in one.ids] for one in found]
         wanted = list(dict.fromkeys(id_ for some in ids for id_ in some))
-        records = dict(zip(wanted, self._store.get(wanted), strict=True))
+        paths = dict(zip(wanted, self._store.paths(wanted), strict=True))
         return [
             SearchResult(
                 inputs=tuple(item for item, _ in inputs),
@@ -109,7 +109,7 @@ class Answerer:
                 space=None if self._by_colour else self._tables.space.name,
                 searched=count,
                 exact=one.exact,
-                hits=tuple(self._hits(own, one, records)),
+                hits=tuple(self._hits(own, one, paths)),
                 options=request.method.options,
                 where=None if request.where is None else str(request.where),
             )
@@ -117,30 +117,33 @@ class Answerer:
         ]
 
     def _hits(
-        self, ids: Sequence[UUID], found: Ranked, records: dict[UUID, Record | None]
+        self, ids: Sequence[UUID], found: Ranked, paths: dict[UUID, tuple[str, ...]]
     ) -> list[Hit]:
         measure = self._comparison.measure
-        distances = measure.distance(found.scores)
-        hits = []
-        for number, id_ in enumerate(ids):
-            record = records[id_]
-            hits.append(
-                Hit(
-                    rank=number + 1,
-                    id=id_,
-                    paths=record.paths if record else (),
-                    score=float(found.scores[number]),
-                    higher_is_better=measure.higher_is_better,
-                    distance=float(distances[number]),
-                    input_scores=tuple(map(float, found.input_scores[:, number])),
-                )
+        numbers = zip(
+            ids,
+            found.scores.tolist(),
+            measure.distance(found.scores).tolist(),
+            found.input_scores.T.tolist(),
+            strict=True,
+        )
+        return [
+            Hit(
+                rank=rank,
+                id=id_,
+                paths=paths[id_],
+                score=score,
+                higher_is_better=measure.higher_is_better,
+                distance=distance,
+                input_scores=tuple(each),
             )
-        return hits
+            for rank, (id_, score, distance, each) in enumerate(numbers, start=1)
+        ]
 
 
 def _without(found: Ranked, comparison: Comparison, own: NDArray[np.int64], k: int) -> Ranked:
     """The first k of what was found, rows ``own`` left out."""
-    others = np.flatnonzero(~np.isin(found.rows, own))[:k]
+    others = np.flatnonzero((found.rows[:, None] != own).all(axis=1))[:k]
     return Ranked(
         comparison.ids[found.rows[others]],
         found.rows[others],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from lookalike.query.search import Method, Point
 from lookalike.query.tables import Tables
 from lookalike.query.terms import Crop, Term
 from lookalike.stores import Store
-from lookalike.types import DoubleArray, QueryInput
+from lookalike.types import DoubleArray, QueryInput, Record
 
 
 class InputReader:
@@ -36,11 +36,21 @@ class InputReader:
 
     def read(self, term: Term) -> tuple[QueryInput, Point]:
         """What a term stands for: which file or record, and its numbers."""
-        return self._by_id(term) if term.kind == "id" else self._by_path(term)
+        return self.read_each([term])[0]
 
-    def _by_id(self, term: Term) -> tuple[QueryInput, Point]:
+    def read_each(self, terms: Sequence[Term]) -> list[tuple[QueryInput, Point]]:
+        """``read`` for each of many terms; the store is asked once for those that are ids."""
+        ids = [UUID(term.value) for term in terms if term.kind == "id"]
+        records = dict(zip(ids, self._store.get(ids), strict=True))
+        return [
+            self._by_id(term, records[UUID(term.value)])
+            if term.kind == "id"
+            else self._by_path(term)
+            for term in terms
+        ]
+
+    def _by_id(self, term: Term, found: Record | None) -> tuple[QueryInput, Point]:
         record = UUID(term.value)
-        found = self._store.get([record])[0]
         if found is None:
             raise InputError(
                 f"{term.text}: no record with this id; lookalike ledger --csv - lists them"

@@ -209,6 +209,9 @@ class Store(Protocol):
     def get(self, ids: Sequence[UUID]) -> list[Record | None]:
         """Records by id, in the order asked for."""
 
+    def paths(self, ids: Sequence[UUID]) -> list[tuple[str, ...]]:
+        """Where records lie now, as ``get`` says; nowhere for one that is not there."""
+
     def delete(self) -> int:
         """Forget files that are gone, and records without files; returns the files forgotten."""
 

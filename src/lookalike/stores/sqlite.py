@@ -287,6 +287,20 @@ class SqliteStore:
                 Record(id_, content_hash, size, ImageFacts(*facts), signed_hash % 2**64, own),
             )
 
+    def paths(self, ids: Sequence[UUID]) -> list[tuple[str, ...]]:
+        """Where records lie now, in the order asked for; nowhere for one that is not there."""
+        found: dict[bytes, list[str]] = {}
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            own = [id_.bytes for id_ in ids[start : start + _IDS_A_QUERY]]
+            rows = self._connection.execute(
+                "SELECT id, path FROM records JOIN files ON files.record = records.key"
+                f" WHERE id IN ({', '.join('?' * len(own))}) AND live ORDER BY path",
+                own,
+            )
+            for id_, path in rows:
+                found.setdefault(id_, []).append(os.fsdecode(path))
+        return [tuple(found.get(id_.bytes, ())) for id_ in ids]
+
     def _paths(self, keys: Sequence[int]) -> dict[int, list[str]]:
         """Where records lie now, by key, each in the order of their paths' bytes."""
         places = ", ".join("?" * len(keys))
