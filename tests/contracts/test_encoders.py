@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lookalike.errors import InputError
 from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
-from lookalike.features.encoders.catalogue import CATALOGUE
+from lookalike.features.encoders.catalogue import (
+    CATALOGUE,
+    RUNTIME_VARIABLE,
+    may_compute_in_bfloat16,
+)
 from lookalike.features.encoders.onnx import OnnxEncoder
 from lookalike.features.encoders.openvino import OpenVinoEncoder
 from lookalike.features.encoders.shipped import central_box
@@ -142,7 +148,11 @@ FIRST_CALLS = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from lookalike.features.encoders import DEFAULT_ENCODER
-from lookalike.features.encoders.catalogue import CATALOGUE
+from lookalike.features.encoders.catalogue import (
+    CATALOGUE,
+    RUNTIME_VARIABLE,
+    may_compute_in_bfloat16,
+)
 from lookalike.features.encoders.openvino import OpenVinoEncoder
 encoder = OpenVinoEncoder(CATALOGUE[DEFAULT_ENCODER], parallel=2)
 pixels = np.zeros((4, 224, 224, 3), np.uint8)
@@ -157,3 +167,33 @@ def test_the_first_calls_in_a_process_may_come_from_two_threads() -> None:
             [sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, timeout=60
         )
         assert done.stdout.strip() == "4", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("description", "may"),
+    [
+        ("model name: old\nflags\t\t: fpu avx avx2 fma\n", False),
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16 amx_bf16\n", True),
+        ("flags\t\t: fpu avx2 avx_vnni avx_ne_convert\n", True),
+        ("Features\t: fp asimd bf16\n", True),  # not x86: OpenVINO knows
+        (None, True),
+    ],
+)
+def test_a_processor_without_bfloat16_is_not_asked_for_it(
+    tmp_path: Path, description: str | None, may: bool
+) -> None:
+    file = tmp_path / "cpuinfo"
+    if description is not None:
+        file.write_text(description)
+    assert may_compute_in_bfloat16(str(file)) is may
+
+
+@pytest.mark.skipif(may_compute_in_bfloat16(), reason="this processor may compute in bfloat16")
+def test_openvino_is_not_even_imported_where_it_cannot_pay() -> None:
+    code = "import sys; from lookalike.features.encoders import load_encoder\n"
+    code += "load_encoder('efficientnet-lite0'); sys.exit('openvino' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=without_runtime())
+
+
+def without_runtime() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != RUNTIME_VARIABLE}

@@ -82,11 +82,3 @@ def _core() -> Any:
 def computes_in_bfloat16() -> bool:
     """Whether the processor has instructions for bfloat16."""
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def pays() -> bool:
-    """Whether OpenVINO is installed and faster than ONNX Runtime on this processor."""
-    try:
-        return computes_in_bfloat16()
-    except ImportError:
-        return False
