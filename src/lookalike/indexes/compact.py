@@ -9,6 +9,7 @@ exist. Rows that were added since the codes were made are compared exactly.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -111,10 +112,16 @@ class CompactIndex:
         if count <= effort.second:
             rows = np.arange(count) if allowed is None else np.flatnonzero(allowed)
             return [self.exact.nearest_of(query, k, rows) for query in queries]
-        found: list[Neighbours] = []
-        for at in range(0, len(queries), QUERIES):
-            found += self._nearest_of_many(queries[at : at + QUERIES], k, allowed, count, effort)
-        return found
+        chunks = [queries[at : at + QUERIES] for at in range(0, len(queries), QUERIES)]
+
+        def some(first: int, last: int) -> list[Neighbours]:
+            return [
+                neighbours
+                for chunk in chunks[first:last]
+                for neighbours in self._nearest_of_many(chunk, k, allowed, count, effort)
+            ]
+
+        return list(itertools.chain(*kernels.in_parallel(some, len(chunks), least=1)))
 
     def _usual_effort(self, k: int) -> Effort:
         usual = Effort.of(k)
