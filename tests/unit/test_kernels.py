@@ -355,25 +355,28 @@ def test_cosines(level: str, dim: int, count: int) -> None:
     halves[7:8] = 0
     halves[8:9] *= np.float16(6e-8)  # zeros and the smallest numbers that halves can hold
     halves[9:10] = 65_504 * np.sign(halves[9:10])
-    halves, query = edge(halves), unit(rng, dim)
+    halves, queries = edge(halves), np.stack([unit(rng, dim) for _ in range(3)])
     rows = halves.astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1)
-    exact = rows @ query / np.where(lengths > 0, lengths, 1)
+    exact = queries @ rows.T / np.where(lengths > 0, lengths, 1)
     for chosen in (None, np.arange(count)[::-1], np.arange(count)[[-1, 0]] if count else None):
-        found = kernels.cosines(halves, edge(query), chosen)
-        expected = exact if chosen is None else exact[chosen]
+        found = kernels.cosines(halves, edge(queries), chosen)
+        expected = exact if chosen is None else exact[:, chosen]
         np.testing.assert_allclose(found, expected, atol=2e-6 * dim**0.5)
         np.testing.assert_allclose(
-            reference.cosines(halves, query, chosen), expected, atol=2e-6 * dim**0.5
+            reference.cosines(halves, queries, chosen), expected, atol=2e-6 * dim**0.5
         )
-    assert (kernels.cosines(halves[7:8], query) == 0).all()
-    assert (kernels.cosines(halves, np.zeros(dim, np.float32)) == 0).all()
+        if level != "numpy":  # alone a query has the same ones, bit for bit
+            alone = [kernels.cosines(halves, query[None], chosen)[0] for query in queries]
+            np.testing.assert_array_equal(found, np.stack(alone))
+    assert (kernels.cosines(halves[7:8], queries) == 0).all()
+    assert (kernels.cosines(halves, np.zeros((1, dim), np.float32)) == 0).all()
 
 
 def test_vectors_that_do_not_lie_one_after_another_are_read_all_the_same(level: str) -> None:
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(40, 130)).astype(np.float16)
-    query = unit(rng, 65)
+    query = unit(rng, 65)[None]
     for halves in (wide[:, ::2], np.asfortranarray(wide[:, :65]), wide[::-1, 65:]):
         np.testing.assert_allclose(
             kernels.cosines(halves, query), reference.cosines(halves, query, None), atol=2e-5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from lookalike import Library, Method
 from lookalike.errors import InputError, LibraryMissingError
 from lookalike.indexes import ColourIndex, ExactIndex
-from lookalike.query import Point, rank
+from lookalike.indexes.base import choose
+from lookalike.query import Point, rank, search
 from lookalike.query.search import ByColour, ByMix, ByVector, Comparison, Ranked
 from lookalike.stores import HistogramTable, VectorTable
 from lookalike.types import BINS, COLOUR_MEASURES, SearchResult
@@ -243,6 +245,43 @@ def test_a_mixture_finds_the_colours_of_a_record_in_a_table_of_another_order(see
     second = rank(comparison("mix", vectors, doubled), inputs, ROWS, "mean", ALL)
     assert ids_of(first) == ids_of(second)
     np.testing.assert_allclose(first.scores, second.scores)
+
+
+@pytest.mark.parametrize("metric", COLOUR_MEASURES)
+@given(seed=seeds, weight=st.floats(0, 1), share=st.floats(0.05, 1), k=st.integers(1, 9))
+def test_a_mixture_rules_rows_out_by_bounds_and_loses_none(
+    metric: str, seed: int, weight: float, share: float, k: int
+) -> None:
+    vectors, colours = tables(seed, kinds=30)
+    rng = np.random.default_rng(seed)
+    allowed, order = rng.random(ROWS) < share, rng.permutation(ROWS)
+    turned = histogram_table([colours.histogram(int(n)) for n in order], colours.ids[order])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "SEEDS", 3)
+        for table in (colours, turned):
+            mixed = comparison(f"mix by {metric}", vectors, table, weight)
+            for point in points(vectors, colours, 3, 8):
+                found = mixed.nearest(mixed.place(point), k, allowed)
+                scores = mixed.score_rows(point, np.arange(ROWS))
+                expected = choose(scores, mixed.measure, vectors.ids, k, allowed)
+                assert found.rows.tolist() == expected.rows.tolist()
+                np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("combine", ["mean", "all"])
+def test_a_mixture_compares_few_colours(combine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "SEEDS", 3)
+    vectors, colours = tables(1)
+    mixed, asked = comparison("mix", vectors, colours, 0.1), []
+    rough = ColourIndex.rough
+
+    def counting(self: ColourIndex, query: Any, rows: Any) -> Any:
+        asked.append(len(rows))
+        return rough(self, query, rows)
+
+    monkeypatch.setattr(ColourIndex, "rough", counting)
+    rank(mixed, points(vectors, colours, 3, 8), 2, combine, ALL)
+    assert (sum(asked) < ROWS) == (combine == "mean")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.indexes import Neighbours
-from lookalike.indexes.base import Mask, rerank
+from lookalike.indexes.base import Mask, rerank_rows
 from lookalike.query.search import Comparison, Point
 
 NEIGHBOURS = 10
@@ -119,10 +119,11 @@ def every_row(comparison: Comparison, point: Point, allowed: Mask) -> Neighbours
     def exact(rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return comparison.score_rows(placed, rows)
 
-    return rerank(
-        comparison.scores(placed), comparison.margin, exact, comparison.measure, comparison.ids,
-        NEIGHBOURS, allowed,
-    )  # fmt: skip
+    rows = np.flatnonzero(allowed)
+    rough = comparison.rough_each([placed], rows)[0]
+    return rerank_rows(
+        rows, rough, comparison.margin, exact, comparison.measure, comparison.ids, NEIGHBOURS
+    )
 
 
 def interval(share: float, count: int) -> tuple[float, float]:

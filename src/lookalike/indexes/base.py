@@ -75,27 +75,13 @@ def rerank_rows(
     ids: IdArray,
     k: int,
 ) -> Neighbours:
-    """The k best of some ``rows``, whose ``rough`` scores (m,) may be off by ``margin``."""
+    """The k best of some ``rows``, whose ``rough`` scores (m,) may be off by ``margin``.
+
+    Only rows that could be among them are scored exactly.
+    """
     near = rows[_within_reach(np.asarray(rough, np.float64), 2.0 * margin, measure, k, None)]
     best = choose(exact(near), measure, ids[near], k)
     return Neighbours(near[best.rows], best.scores)
-
-
-def rerank(
-    rough: DoubleArray,
-    margin: float,
-    exact: Callable[[NDArray[np.int64]], DoubleArray],
-    measure: Measure,
-    ids: IdArray,
-    k: int,
-    allowed: Mask | None = None,
-) -> Neighbours:
-    """As ``choose``, where ``rough`` scores may be off by ``margin`` and ``exact`` scores rows.
-
-    Only rows that could be among the k best are scored exactly.
-    """
-    rows = np.arange(len(rough)) if allowed is None else np.flatnonzero(allowed)
-    return rerank_rows(rows, rough[rows], margin, exact, measure, ids, k)
 
 
 def _within_reach(

@@ -81,7 +81,18 @@ class ColourIndex(ScanIndex):
 
     def scores(self, query: DoubleArray) -> DoubleArray:
         """The metric's scores against all rows, float64 (n,), off by at most ROOT_MARGIN."""
-        return self._rough(_Query(query, self.measure.name), np.arange(len(self.ids)))
+        return self.rough(query, np.arange(len(self.ids)))
+
+    def rough(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
+        """The metric's scores against ``rows``, ascending, as ``scores`` has them."""
+        return self._rough(_Query(query, self.measure.name), rows)
+
+    def bounds(self, query: DoubleArray, rows: NDArray[np.int64]) -> FloatArray:
+        """Distances that ``rows`` are at least away, float32 (m,); quick, and often much less."""
+        return self._bounds(_Query(query, self.measure.name), rows)
+
+    def _bounds(self, query: _Query, rows: NDArray[np.int64]) -> FloatArray:
+        return query.bounds(self._coarse(), None if len(rows) == len(self.ids) else rows)
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
         """The metric's scores with the given rows only, one by one, float64 (m,)."""
@@ -123,9 +134,7 @@ class ColourIndex(ScanIndex):
         self, query: _Query, k: int, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], DoubleArray]:
         """Rows among which the k nearest are, ascending, and their rough scores."""
-        coarse = self._coarse()
-        everything = len(rows) == len(self.ids)
-        bounds = query.bounds(coarse, None if everything else rows)
+        bounds = self._bounds(query, rows)
         seeds = np.argpartition(bounds, _SEEDS + k)[: _SEEDS + k]
         first = np.sort(rows[seeds])
         found = [(first, self._rough(query, first))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -84,6 +85,12 @@ class CompactIndex:
     def scores(self, query: DoubleArray) -> DoubleArray:
         """Cosines with all rows, by the exact index."""
         return self.exact.scores(query)
+
+    def rough_each(
+        self, queries: Sequence[DoubleArray], rows: NDArray[np.int64] | None
+    ) -> FloatArray:
+        """Cosines with some rows, or all, by the exact index."""
+        return self.exact.rough_each(queries, rows)
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
         """Cosines with some rows, by the exact index."""

@@ -65,14 +65,22 @@ class ExactIndex(ScanIndex):
 
     def rough(self, query: DoubleArray, rows: NDArray[np.int64] | None) -> FloatArray:
         """Cosines with ``rows``, ascending, or with all; float32, off by at most MARGIN."""
-        target = unit_vector(query).astype(np.float32)
-        out = np.empty(len(self.ids) if rows is None else len(rows), np.float32)
+        cosines: FloatArray = self.rough_each([query], rows)[0]
+        return cosines
+
+    def rough_each(
+        self, queries: Sequence[DoubleArray], rows: NDArray[np.int64] | None
+    ) -> FloatArray:
+        """``rough`` of several queries, which share one pass over the rows; (queries, rows)."""
+        targets = np.stack([unit_vector(query) for query in queries]).astype(np.float32)
+        count = len(self.ids) if rows is None else len(rows)
+        out = np.empty((len(targets), count), np.float32)
         for start, part in zip(self._starts, self.parts, strict=False):
             first, last = (int(start), int(start) + len(part))
             if rows is not None:
                 first, last = np.searchsorted(rows, [first, last]).tolist()
             inner = None if rows is None else rows[first:last] - start
-            _cosines(part, target, inner, out[first:last])
+            _cosines(part, targets, inner, out[:, first:last])
         return np.clip(out, -1.0, 1.0)
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
@@ -81,17 +89,20 @@ class ExactIndex(ScanIndex):
 
 
 def _cosines(
-    part: NDArray[np.float16], target: FloatArray, rows: NDArray[np.int64] | None, out: FloatArray
+    part: NDArray[np.float16],
+    targets: FloatArray,
+    rows: NDArray[np.int64] | None,
+    out: FloatArray,
 ) -> None:
     """Cosines with some rows of a part, or all, into ``out``; large parts by several threads."""
 
     def some(first: int, last: int) -> None:
         if rows is None:
-            out[first:last] = kernels.cosines(part[first:last], target)
+            out[:, first:last] = kernels.cosines(part[first:last], targets)
         else:
-            out[first:last] = kernels.cosines(part, target, rows[first:last])
+            out[:, first:last] = kernels.cosines(part, targets, rows[first:last])
 
-    kernels.in_parallel(some, len(out), _ROWS_A_THREAD)
+    kernels.in_parallel(some, out.shape[1], _ROWS_A_THREAD)
 
 
 def unit_vector(query: DoubleArray) -> DoubleArray:

@@ -27,7 +27,7 @@ from lookalike.types import BINS, DoubleArray, FloatArray
 
 T = TypeVar("T")
 
-ABI = 6
+ABI = 7
 """What ``lookalike_abi`` of a fitting compiled file says."""
 
 VARIABLE = "LOOKALIKE_KERNELS"
@@ -277,20 +277,21 @@ def least_squares64(codes: NDArray[np.uint8], query: NDArray[np.uint8]) -> NDArr
 
 
 def cosines(
-    halves: NDArray[np.float16], query: FloatArray, rows: NDArray[np.int64] | None = None
+    halves: NDArray[np.float16], queries: FloatArray, rows: NDArray[np.int64] | None = None
 ) -> FloatArray:
-    """Cosines of a unit query float32 (dim,) with rows of (n, dim), float32; rows of 0 give 0.
+    """Cosines of unit queries float32 (m, dim) with rows of (n, dim), float32 (m, n or less).
 
-    ``rows`` int64 (m,), or None for all of them. Off by at most 2e-6 times the dimension's root.
+    ``rows`` int64, or None for all of them; rows of 0 give 0. Off by at most 2e-6 times the
+    dimension's root. A row is read once for all queries.
     """
     if _native is None:
-        return reference.cosines(halves, query, rows)
-    halves, query = _as(halves, np.float16), _as(query, np.float32)
+        return reference.cosines(halves, queries, rows)
+    halves, queries = _as(halves, np.float16), _as(queries, np.float32)
     rows = None if rows is None else _as(rows, np.int64)
-    out = np.empty(len(halves) if rows is None else len(rows), np.float32)
+    out = np.empty((len(queries), len(halves) if rows is None else len(rows)), np.float32)
     _native.lookalike_cosines(
         ctypes.c_int(_level), _pointer(halves), ctypes.c_int(halves.shape[1]), _pointer(rows),
-        _long(len(out)), _pointer(query), _pointer(out),
+        _long(out.shape[1]), _pointer(queries), ctypes.c_int(len(queries)), _pointer(out),
     )  # fmt: skip
     return out
 

@@ -21,7 +21,7 @@
 
 typedef struct { float score; int32_t row; } Found;
 
-EXPORT int lookalike_abi(void) { return 6; }
+EXPORT int lookalike_abi(void) { return 7; }
 
 /* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
 EXPORT int lookalike_level(void)
@@ -475,10 +475,10 @@ static float cosine(int level, const uint16_t *row, int dim, const float *query)
     return square > 0 ? product / root(square) : 0;
 }
 
-/* Cosines of a float32 unit query with rows of halves; a row of zeros has cosine 0. `rows` NULL
-   means row 0 to n - 1. */
+/* Cosines of m float32 unit queries with rows of halves, out (m, n); a row of zeros has cosine 0.
+   `rows` NULL means row 0 to n - 1. */
 EXPORT void lookalike_cosines(int level, const uint16_t *halves, int dim, const int64_t *rows,
-                              int64_t n, const float *query, float *out)
+                              int64_t n, const float *queries, int m, float *out)
 {
     for (int64_t i = 0; i < n; i++) {
         const uint16_t *row = halves + (rows ? rows[i] : i) * dim;
@@ -486,7 +486,8 @@ EXPORT void lookalike_cosines(int level, const uint16_t *halves, int dim, const 
             const char *next = (const char *)(halves + rows[i + 1] * dim);
             for (int line = 0; line < 2 * dim; line += 64) __builtin_prefetch(next + line);
         }
-        out[i] = cosine(level, row, dim, query);
+        for (int q = 0; q < m; q++)
+            out[q * n + i] = cosine(level, row, dim, queries + (int64_t)q * dim);
     }
 }
 

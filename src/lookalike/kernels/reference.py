@@ -85,18 +85,18 @@ def row_sums(
 
 
 def cosines(
-    halves: NDArray[np.float16], query: FloatArray, rows: NDArray[np.int64] | None
+    halves: NDArray[np.float16], queries: FloatArray, rows: NDArray[np.int64] | None
 ) -> FloatArray:
     """See ``kernels.cosines``."""
     count = len(halves) if rows is None else len(rows)
-    out = np.empty(count, dtype=np.float32)
+    out = np.empty((len(queries), count), dtype=np.float32)
     for start in range(0, count, _ROWS):
         stop = min(start + _ROWS, count)
         chosen = halves[start:stop] if rows is None else halves[rows[start:stop]]
         vectors = chosen.astype(np.float32)
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        out[start:stop] = np.where(
-            lengths > 0, (vectors @ query) / np.where(lengths > 0, lengths, 1), 0
+        out[:, start:stop] = np.where(
+            lengths > 0, (queries @ vectors.T) / np.where(lengths > 0, lengths, 1), 0
         )
     return out
 
@@ -164,7 +164,7 @@ def _segment_cosines(
     out = np.empty(len(rows), np.float32)
     for number in np.unique(numbers):
         own = numbers == number
-        out[own] = cosines(parts[number], query, rows[own] - starts[number])
+        out[own] = cosines(parts[number], query[None], rows[own] - starts[number])[0]
     return out
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.indexes import ColourIndex, CompactIndex, Neighbours
-from lookalike.indexes.base import Mask, rerank
+from lookalike.indexes.base import Mask, rerank_rows
 from lookalike.indexes.colour import ROOT_MARGIN
 from lookalike.indexes.exact import MARGIN, unit_vector
 from lookalike.query.tables import Tables, VectorIndex
@@ -25,6 +25,9 @@ from lookalike.types import (
     IdArray,
     Measure,
 )
+
+SEEDS = 512
+"""Rows of a mixture that are compared first, the most promising ones."""
 
 METHODS = ("meaning", "pca", "colour", "mix")
 COMBINATIONS = ("mean", "all")
@@ -109,13 +112,13 @@ class Comparison(Protocol):
     measure: Measure
     ids: IdArray
     margin: float
-    """How far ``scores`` may be off; ``nearest`` and ``score_rows`` are exact."""
+    """How far ``rough_each`` may be off; ``nearest`` and ``score_rows`` are exact."""
 
     def place(self, point: Point) -> Point:
         """An input as a point of the space compared in; the others take only such points."""
 
-    def scores(self, point: Point) -> DoubleArray:
-        """Scores of a point against all rows, float64 (n,)."""
+    def rough_each(self, points: Sequence[Point], rows: NDArray[np.int64]) -> DoubleArray:
+        """Scores of points against rows, ascending, float64 (points, rows)."""
 
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
         """The k rows nearest to a point."""
@@ -144,8 +147,10 @@ class ByVector:
         # Before inputs are averaged: centring makes PCA blind to signs and sums of raw vectors.
         return replace(point, vector=self._reduce(point.need_vector()))
 
-    def scores(self, point: Point) -> DoubleArray:
-        return self._index.scores(point.need_vector())
+    def rough_each(self, points: Sequence[Point], rows: NDArray[np.int64]) -> DoubleArray:
+        vectors = [point.need_vector() for point in points]
+        every = None if len(rows) == len(self.ids) else rows
+        return self._index.rough_each(vectors, every).astype(np.float64)
 
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
         return self._index.nearest(point.need_vector(), k, allowed)
@@ -166,33 +171,33 @@ class ByColour:
     margin = ROOT_MARGIN
 
     def __init__(self, index: ColourIndex) -> None:
-        self._index = index
-        self.measure = self._index.measure
-        self.ids = self._index.ids
+        self.index = index
+        self.measure = index.measure
+        self.ids = index.ids
 
     def place(self, point: Point) -> Point:
         return point
 
-    def scores(self, point: Point) -> DoubleArray:
-        return self._index.scores(point.need_histogram())
+    def rough_each(self, points: Sequence[Point], rows: NDArray[np.int64]) -> DoubleArray:
+        return np.stack([self.index.rough(point.need_histogram(), rows) for point in points])
 
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
-        return self._index.nearest(point.need_histogram(), k, allowed)
+        return self.index.nearest(point.need_histogram(), k, allowed)
 
     def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
         return [self.nearest(point, k, allowed) for point in points]
 
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
-        return self._index.score_rows(point.need_histogram(), rows)
+        return self.index.score_rows(point.need_histogram(), rows)
 
 
 class ByMix:
     """(1 - weight) * cosine + weight * likeness of colour, the latter brought to at most 1."""
 
     measure = MIX
-    margin = MARGIN + ROOT_MARGIN
 
     def __init__(self, meaning: ByVector, colour: ByColour, colour_weight: float) -> None:
+        self.margin = MARGIN + colour_weight * ROOT_MARGIN
         self.ids = meaning.ids
         self._meaning, self._colour, self._weight = meaning, colour, colour_weight
         self._rows = _aligned(meaning.ids, colour.ids)
@@ -200,18 +205,60 @@ class ByMix:
     def place(self, point: Point) -> Point:
         return self._meaning.place(point)
 
-    def scores(self, point: Point) -> DoubleArray:
-        colour = self._colour.scores(point)[self._rows]
-        return self._mixed(self._meaning.scores(point), colour)
+    def rough_each(self, points: Sequence[Point], rows: NDArray[np.int64]) -> DoubleArray:
+        colours = [self._colour_of(point, rows) for point in points]
+        return self._mixed(self._meaning.rough_each(points, rows), np.stack(colours))
+
+    def _by_colour(
+        self,
+        ask: Callable[[DoubleArray, NDArray[np.int64]], NDArray[np.floating]],
+        point: Point,
+        rows: NDArray[np.int64],
+    ) -> DoubleArray:
+        """What the colour index says of some rows; it wants its own rows, ascending."""
+        theirs = self._rows[rows]
+        order = np.argsort(theirs, kind="stable")
+        said = np.empty(len(rows))
+        said[order] = ask(point.need_histogram(), theirs[order])
+        return said
+
+    def _colour_of(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        """Rough scores by colour."""
+        return self._by_colour(self._colour.index.rough, point, rows)
+
+    def _best_colour_of(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        """Scores by colour that rows have at best."""
+        bounds = self._by_colour(self._colour.index.bounds, point, rows)
+        return 1.0 - bounds if self._colour.measure.higher_is_better else np.maximum(bounds, 0.0)
 
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
-        colour = self._colour.scores(point)[self._rows]
+        """The k nearest rows: colours are compared only where they could make a difference.
 
-        def exact(rows: NDArray[np.int64]) -> DoubleArray:
-            return self.score_rows(point, rows)
+        Bounds on the distances by colour say what a mixture is at most; the k-th best of the most
+        promising rows says what it has to be at least.
+        """
+        rows = np.flatnonzero(allowed)
+        if not len(rows):
+            return Neighbours(rows, np.empty(0))
+        cosines = self._meaning.rough_each([point], rows)[0]
+        most = self._mixed(cosines, self._best_colour_of(point, rows))
+        seeds = np.argpartition(-most, min(SEEDS + k, len(rows)) - 1)[: SEEDS + k]
+        rough = self._rough_mix(point, rows, cosines, np.sort(seeds))
+        least = np.partition(rough, -k)[-k] if k < len(rough) else -np.inf
+        left = np.flatnonzero(most >= least - 2 * self.margin)
 
-        rough = self._mixed(self._meaning.scores(point), colour)
-        return rerank(rough, self.margin, exact, MIX, self.ids, k, allowed)
+        def exact(near: NDArray[np.int64]) -> DoubleArray:
+            return self.score_rows(point, near)
+
+        return rerank_rows(
+            rows[left], self._rough_mix(point, rows, cosines, left), self.margin, exact, MIX,
+            self.ids, k,
+        )  # fmt: skip
+
+    def _rough_mix(
+        self, point: Point, rows: NDArray[np.int64], cosines: DoubleArray, chosen: NDArray[np.int64]
+    ) -> DoubleArray:
+        return self._mixed(cosines[chosen], self._colour_of(point, rows[chosen]))
 
     def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
         return [self.nearest(point, k, allowed) for point in points]
@@ -321,5 +368,6 @@ def _least_alike(
     def exact(rows: NDArray[np.int64]) -> DoubleArray:
         return functools.reduce(pick, (comparison.score_rows(point, rows) for point in points))
 
-    rough = functools.reduce(pick, (comparison.scores(point) for point in points))
-    return rerank(rough, comparison.margin, exact, comparison.measure, comparison.ids, k, allowed)
+    rows = np.flatnonzero(allowed)
+    rough = functools.reduce(pick, comparison.rough_each(points, rows))
+    return rerank_rows(rows, rough, comparison.margin, exact, comparison.measure, comparison.ids, k)
