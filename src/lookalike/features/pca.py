@@ -86,7 +86,7 @@ class PcaModel:
     def load(cls, path: Path) -> PcaModel:
         """Read what ``save`` wrote; nothing is unpickled."""
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            arrays = {name: np.array(stored[name], order="C") for name in stored.files}
         return cls(str(arrays.pop("method")), arrays.pop("variance_ratio"), arrays)
 
 

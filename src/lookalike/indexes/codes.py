@@ -99,9 +99,10 @@ def draw_sample(codes: Codes) -> Sample:
 
 def group_bits(allowed: NDArray[np.bool_]) -> NDArray[np.uint16]:
     """A bit per row, 16 to a group."""
-    padded = np.zeros(-(-len(allowed) // GROUP) * GROUP, bool)
-    padded[: len(allowed)] = allowed
-    return np.packbits(padded, bitorder="little").view(np.uint16)
+    bits = np.packbits(allowed, bitorder="little")
+    if len(bits) % 2:
+        bits = np.append(bits, np.uint8(0))
+    return bits.view(np.uint16)
 
 
 def fit_rotation(sample: FloatArray) -> Rotation:

@@ -27,6 +27,9 @@ APPLICATION_ID = 0x4C4B414C
 WRITER_CACHE_BYTES = 64 * 2**20
 """What a writer keeps of the catalogue in memory: ids and digests of new records go all over it."""
 
+READER_CACHE_BYTES = 16 * 2**20
+"""What a reader keeps of it: searches ask for a few records here and there."""
+
 LOG_PAGES = 8_192
 """Pages of 4 KiB after which the log is folded into the catalogue; a page that many commits changed
 is then copied once."""
@@ -69,6 +72,7 @@ def _open_reading(path: Path, shared: bool) -> sqlite3.Connection:
         )
         with closing_on_error(connection):
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_BYTES // 1024}")
         return connection
 
     try:
