@@ -39,7 +39,7 @@ from common import (
 )
 
 from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
-from lookalike.indexes.colour import coarse_table
+from lookalike.indexes.colour import coarse_rows
 from lookalike.indexes.compact import make_codes
 from lookalike.query.tables import Tables
 from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
@@ -175,7 +175,7 @@ def by_colour(
     table: HistogramTable, queries: list[Any], options: argparse.Namespace, folder: Path
 ) -> dict[str, Any]:
     started = time.perf_counter()
-    coarse = coarse_table(list(table.parts))
+    coarse = coarse_rows(list(table.parts))
     build = time.perf_counter() - started
     own: dict[str, Any] = {}
     hits = {}
