@@ -526,6 +526,15 @@ def test_the_best_are_chosen_from_many_equal_or_ordered_estimates(
     scan_is_right(codes, nothing, offset, mask, *asked(5), keep)
 
 
+def test_damaged_coarse_rows_read_nothing_beyond_the_tables(level: str) -> None:
+    bins, counts = np.full((2, PEAKS), 65_535, np.uint16), np.full((2, PEAKS), 65_535, np.uint16)
+    tables = edge(np.zeros(BINS + 1, np.float32)), edge(np.zeros(BINS + 1, np.float32))
+    rest = edge(np.ones(REST, np.float32))
+    for total in (0.0, 1.0, np.nan):
+        totals = np.full(2, total, np.float32)
+        assert len(kernels.chi_square_least(bins, counts, totals, *tables, rest)) == 2
+
+
 @pytest.mark.parametrize("queries", [1, 40])
 @pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 1.0])
 def test_only_what_exceeds_the_least_is_found(level: str, queries: int, share: float) -> None:

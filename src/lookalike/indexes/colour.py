@@ -88,7 +88,7 @@ class ColourIndex(ScanIndex):
         return self._rough(_Query(query, self.measure.name), rows)
 
     def bounds(self, query: DoubleArray, rows: NDArray[np.int64]) -> FloatArray:
-        """Distances that ``rows`` are at least away, float32 (m,); quick, and often much less."""
+        """Distances that ``rows``, ascending, are at least away, float32 (m,); quick to find."""
         return self._bounds(_Query(query, self.measure.name), rows)
 
     def _bounds(self, query: _Query, rows: NDArray[np.int64]) -> FloatArray:

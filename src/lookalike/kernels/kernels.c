@@ -537,7 +537,7 @@ EXPORT void lookalike_cosines64(const uint16_t *const *segments, const int64_t *
 typedef float Eight __attribute__((vector_size(32), may_alias, aligned(4)));
 
 /* Four axes share what is read of a row; lanes are summed in one order at every level. */
-static inline __attribute__((always_inline)) void products(
+static inline __attribute__((always_inline)) void multiply(
     const float *rows, int64_t n, int dim, const float *axes, int64_t m, float *out)
 {
     for (int64_t i = 0; i < n; i++)
@@ -560,10 +560,10 @@ static inline __attribute__((always_inline)) void products(
 }
 
 #if X86
-AVX2 static void products_of_avx2(const float *rows, int64_t n, int dim, const float *axes,
-                                  int64_t m, float *out)
+AVX2 static void multiply_avx2(const float *rows, int64_t n, int dim, const float *axes, int64_t m,
+                               float *out)
 {
-    products(rows, n, dim, axes, m, out);
+    multiply(rows, n, dim, axes, m, out);
 }
 #endif
 
@@ -572,10 +572,10 @@ EXPORT void lookalike_products(int level, const float *rows, int64_t n, int dim,
                                int64_t m, float *out)
 {
 #if X86
-    if (level >= 1) products_of_avx2(rows, n, dim, axes, m, out);
+    if (level >= 1) multiply_avx2(rows, n, dim, axes, m, out);
     else
 #endif
-        products(rows, n, dim, axes, m, out);
+        multiply(rows, n, dim, axes, m, out);
 }
 
 /* ---- from estimates to exact cosines ---------------------------------------------------------
@@ -1074,13 +1074,16 @@ static inline __attribute__((always_inline)) void chi_square_least(
     for (int64_t i = 0; i < n; i++, bins += PEAKS, counts += PEAKS) {
         float scale = 1.0f / totals[i], most = counts[PEAKS - 1] * scale, sums[PEAKS];
         for (int j = 0; j < PEAKS; j++) {
-            float share = shares[bins[j]], apart = share - counts[j] * scale;
+            int bin = bins[j] < BINS ? bins[j] : BINS;
+            float share = shares[bin], apart = share - counts[j] * scale;
             float above = share > most ? share - most : 0.0f;
-            sums[j] = (apart * apart - above * above) * inverse[bins[j]];
+            sums[j] = (apart * apart - above * above) * inverse[bin];
         }
+        float step = most * STEPS;
+        int last = step <= STEPS / PEAKS ? (int)step : STEPS / PEAKS;
         float low = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         float high = (sums[4] + sums[5]) + (sums[6] + sums[7]);
-        out[i] = low + high + rest[(int)(most * STEPS) + 1];
+        out[i] = low + high + rest[last + 1];
     }
 }
 

@@ -232,12 +232,15 @@ def chi_square_least(
     rest: FloatArray,
 ) -> FloatArray:
     """See ``kernels.chi_square_least``."""
-    own = counts / totals[:, None]
-    most = own[:, -1]
-    share, one_by = shares[bins], inverse[bins]
-    above = np.maximum(share - most[:, None], 0)
-    known = (((share - own) ** 2 - above**2) * one_by).sum(axis=1)
-    return np.asarray(known + rest[(most * STEPS).astype(np.int64) + 1], np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):  # totals of 0, from a damaged file
+        own = counts / totals[:, None]
+        most = own[:, -1]
+        bins = np.minimum(bins, BINS)
+        share, one_by = shares[bins], inverse[bins]
+        above = np.maximum(share - most[:, None], 0)
+        known = (((share - own) ** 2 - above**2) * one_by).sum(axis=1)
+        steps = np.fmin(most * STEPS, STEPS // PEAKS).astype(np.int64)
+    return np.asarray(known + rest[steps + 1], np.float32)
 
 
 def products64(codes: NDArray[np.uint8], query: NDArray[np.int16]) -> NDArray[np.int32]:
