@@ -255,8 +255,8 @@ SECTIONS = [
     ("meaning", "Searches by meaning and PCA-100", "meaning.py LIBRARY --photos DIR", meaning),
     (
         "meaning-real",
-        "The same on real photos, fewer rows re-ranked in proportion",
-        "meaning.py SMALL --effort 140,28 --name meaning-real",
+        "The same on real photos, sifting in proportion",
+        "meaning.py SMALL --effort 140,10 --name meaning-real",
         meaning,
     ),
     ("colour", "Searches by colour", "colour.py LIBRARY", colour),

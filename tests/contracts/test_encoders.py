@@ -148,11 +148,7 @@ FIRST_CALLS = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from lookalike.features.encoders import DEFAULT_ENCODER
-from lookalike.features.encoders.catalogue import (
-    CATALOGUE,
-    RUNTIME_VARIABLE,
-    may_compute_in_bfloat16,
-)
+from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.encoders.openvino import OpenVinoEncoder
 encoder = OpenVinoEncoder(CATALOGUE[DEFAULT_ENCODER], parallel=2)
 pixels = np.zeros((4, 224, 224, 3), np.uint8)

@@ -102,6 +102,28 @@ def test_a_sample_that_misleads_loses_no_neighbour(
     assert asked == ([7, 8, 7] if near == 0 else [7, 8])
 
 
+def test_rows_without_codes_alone_are_found_too(cloud: Cloud) -> None:
+    tail = np.arange(ROWS) >= CODED
+    for effort in (Effort(1_000, 50), Effort(60, 20)):  # fewer than pass the scan, and more
+        for query in cloud.queries[:5]:
+            found = cloud.index.nearest(query, 7, tail, effort).rows
+            assert found.tolist() == cloud.index.exact.nearest(query, 7, tail).rows.tolist()
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_chunks_of_a_batch_are_answered_as_one_by_one(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr(compact, "QUERIES", 5)
+    monkeypatch.setattr(kernels, "cores", lambda: cores)
+    assert cloud.index.nearest_many(cloud.queries[:0], 6) == []
+    many = cloud.index.nearest_many(cloud.queries[:13], 6)
+    for found, query in zip(many, cloud.queries[:13], strict=True):
+        alone = cloud.index.nearest(query, 6)
+        assert found.rows.tolist() == alone.rows.tolist()
+        np.testing.assert_array_equal(found.scores, alone.scores)
+
+
 def recall(cloud: Cloud, allowed: np.ndarray[Any, Any] | None = None, k: int = 10) -> float:
     """The share of the k nearest that is found; what is found is right in all else."""
     index, shares = cloud.index, []
@@ -341,7 +363,7 @@ def test_estimates_of_few_rows_are_those_of_the_scan() -> None:
     queries = (points[:3] / np.linalg.norm(points[:3], axis=1, keepdims=True)).astype(np.float32)
     coded, rows = encode_queries(codes.rotation, queries), np.array([99, 0, 16, 41], np.int32)
     for q in range(3):
-        found = index_of(points)._estimates(coded, q, rows)
+        found = index_of(points)._estimates(coded, rows)[q]
         expected = reference.estimates(
             codes.groups, codes.scale, codes.offset, coded.first[q], float(coded.first_scale[q])
         )

@@ -530,7 +530,7 @@ def test_damaged_coarse_rows_read_nothing_beyond_the_tables(level: str) -> None:
     bins, counts = np.full((2, PEAKS), 65_535, np.uint16), np.full((2, PEAKS), 65_535, np.uint16)
     tables = edge(np.zeros(BINS + 1, np.float32)), edge(np.zeros(BINS + 1, np.float32))
     rest = edge(np.ones(REST, np.float32))
-    for total in (0.0, 1.0, np.nan):
+    for total in (0.0, 1.0, -1.0, -1e30, np.nan, np.inf):
         totals = np.full(2, total, np.float32)
         assert len(kernels.chi_square_least(bins, counts, totals, *tables, rest)) == 2
 

@@ -188,6 +188,16 @@ def test_only_searches_by_meaning_want_an_index(tmp_path: Path, by: str) -> None
     assert not opened(tmp_path).wants_index(by)
 
 
+def test_a_set_of_another_version_goes_when_a_new_one_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "compact" / SPACE.name
+    folder.mkdir(parents=True)
+    (folder / "v1-200-200-abc.groups.npy").write_bytes(b"old")
+    own = opened(tmp_path)
+    own.derived.refresh(own)
+    assert not list(folder.glob("v1-*"))
+    assert list(folder.glob("v2-*"))
+
+
 def test_refreshing_makes_codes_and_coarse_rows_once(tmp_path: Path) -> None:
     assert opened(tmp_path).derived.refresh(opened(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["colour", "compact"]

@@ -43,7 +43,7 @@ class Index(Protocol):
 
 
 class ScanIndex(ABC):
-    """An exact index: it can score every row, which mixing and combining methods need."""
+    """An exact index that scores every row."""
 
     measure: Measure
     ids: IdArray

@@ -72,7 +72,7 @@ class Codes:
         """The first block of some rows, uint8 (m, octets, 4), two numbers a byte."""
         blocks = self.groups.view(np.uint32).reshape(len(self.groups), -1, GROUP)
         own = np.ascontiguousarray(blocks[rows // GROUP, :, rows % GROUP])
-        return own.view(np.uint8).reshape(len(rows), -1, 4)
+        return own.view(np.uint8).reshape(len(rows), self.groups.shape[1], 4)
 
 
 SAMPLED = 16_384

@@ -50,6 +50,9 @@ LONGEST_TAIL = 2_000
 REFIT_GROWTH = 1.5
 """The rotation is fitted anew when the table has grown by this factor."""
 
+_PIECE = 65_536
+"""Rows whose codes are unpacked together."""
+
 QUERIES = 64
 """Queries that go through the stages together; what they keep fits the cache."""
 
@@ -66,7 +69,7 @@ class Effort:
 
     @classmethod
     def of(cls, k: int) -> Effort:
-        """Enough for a recall of 0.998 at k = 10 of 444,668 (docs/adr/0005-compact-index.md)."""
+        """Enough for a recall of 0.999 at k = 10 of 444,668 (docs/adr/0005-compact-index.md)."""
         return cls(max(8_000, 200 * k), max(400, 40 * k))
 
 
@@ -119,7 +122,7 @@ class CompactIndex:
         if count <= effort.second:
             rows = np.arange(count) if allowed is None else np.flatnonzero(allowed)
             return [self.exact.nearest_of(query, k, rows) for query in queries]
-        chunks = [queries[at : at + QUERIES] for at in range(0, len(queries), QUERIES)]
+        chunks = np.array_split(queries, _chunk_count(len(queries))) if len(queries) else []
 
         def some(first: int, last: int) -> list[Neighbours]:
             return [
@@ -143,10 +146,9 @@ class CompactIndex:
         if count <= effort.first:
             mask = np.ones(count, bool) if allowed is None else allowed
             few = np.asarray(np.flatnonzero(mask[: self._codes.rows]), np.int32)
-            scores = [self._estimates(coded, q, few) for q in range(len(units))]
-            estimated = Estimated.of([few] * len(units), scores)
+            estimated = Estimated.of([few] * len(units), self._estimates(coded, few))
         else:
-            estimated = self._scan(coded, allowed, count, effort.first)
+            estimated = self._scan(coded, allowed, effort.first)
         refined = self._refined(units, coded, estimated, k, effort)
         tail = self._tail(allowed)
         return [self._ranked(query, k, *refined[q], tail) for q, query in enumerate(queries)]
@@ -165,33 +167,34 @@ class CompactIndex:
             cosines = np.concatenate([cosines, self.exact.rough(query, tail)])
         return replace(self.exact.nearest_of(query, k, rows.astype(np.int64), cosines), exact=False)
 
-    def _scan(self, coded: CodedQueries, allowed: Mask | None, count: int, keep: int) -> Estimated:
-        """The ``keep`` of ``count`` rows whose estimates are highest, and some more."""
+    def _scan(self, coded: CodedQueries, allowed: Mask | None, keep: int) -> Estimated:
+        """The ``keep`` coded rows whose estimates are highest, and some more."""
         codes = self._codes
         bits = self._everything if allowed is None else group_bits(allowed[: codes.rows])
         table = (codes.groups, codes.scale, codes.offset, bits)
         queries = (coded.first, coded.first_scale, keep)
-        least = self._least(coded, allowed, count, keep)
+        least = self._least(coded, allowed, keep)
         if least is not None:
             found = kernels.scan(*table, *queries, least)
             if found.counts.min() >= keep:
                 return found
         return kernels.scan(*table, *queries)
 
-    def _least(
-        self, coded: CodedQueries, allowed: Mask | None, count: int, keep: int
-    ) -> FloatArray | None:
-        """What ``keep`` of ``count`` rows and some more exceed, by the sample; None if unknown.
+    def _least(self, coded: CodedQueries, allowed: Mask | None, keep: int) -> FloatArray | None:
+        """What ``keep`` of the coded rows and some more exceed, by the sample; None if unknown.
 
         Four standard deviations above the share of the sample that ``keep`` rows should have.
         """
         sample = self._sample
         if sample is None:
             return None
+        rows = self._codes.rows
+        coded_count = rows if allowed is None else int(np.count_nonzero(allowed[:rows]))
         own = np.ones(len(sample.rows), bool) if allowed is None else allowed[sample.rows]
-        share = keep * int(np.count_nonzero(own)) / count
+        sampled = int(np.count_nonzero(own))
+        share = keep * sampled / max(1, coded_count)
         rank = int(share + 4.0 * share**0.5) + 8
-        if share < 64 or 4 * rank > len(sample.rows):
+        if share < 64 or 4 * rank > sampled:
             return None
         best = kernels.scan(
             sample.groups, sample.scale, sample.offset, group_bits(own), coded.first,
@@ -207,14 +210,19 @@ class CompactIndex:
     def _sample(self) -> Sample | None:
         return draw_sample(self._codes) if self._codes.rows >= 4 * SAMPLED else None
 
-    def _estimates(self, coded: CodedQueries, q: int, rows: NDArray[np.int32]) -> FloatArray:
-        """The first block's estimates of some rows, in NumPy; they are few."""
-        own = self._codes.first_of(rows)
-        numbers = np.stack([own & 15, own >> 4], axis=2).reshape(len(rows), -1)
-        query = coded.first[q].astype(np.float32)
-        sums = kernels.products(numbers.astype(np.float32) - np.float32(7.5), query[None])[:, 0]
-        scale = self._codes.scale[rows] * coded.first_scale[q]
-        return np.asarray(self._codes.offset[rows] + scale * sums)
+    def _estimates(self, coded: CodedQueries, rows: NDArray[np.int32]) -> list[FloatArray]:
+        """The first block's estimates of some rows, for each query; they are few."""
+        codes, pieces = self._codes, [np.empty((0, len(coded.first)), np.float32)]
+        for some in np.split(rows, range(_PIECE, len(rows), _PIECE)):
+            own = codes.first_of(some)
+            numbers = np.stack([own & 15, own >> 4], axis=2).reshape(len(some), own.shape[1] * 8)
+            steps = numbers.astype(np.float32) - np.float32(7.5)
+            pieces.append(kernels.products(steps, coded.first.astype(np.float32)))
+        sums = np.concatenate(pieces)
+        return [
+            codes.offset[rows] + codes.scale[rows] * coded.first_scale[q] * sums[:, q]
+            for q in range(len(coded.first))
+        ]
 
     def _refined(
         self, units: FloatArray, coded: CodedQueries, estimated: Estimated, k: int, effort: Effort
@@ -228,6 +236,12 @@ class CompactIndex:
     def _tail(self, allowed: Mask | None) -> NDArray[np.int64]:
         rows = np.arange(self._codes.rows, len(self.ids))
         return rows if allowed is None else rows[allowed[self._codes.rows :]]
+
+
+def _chunk_count(queries: int) -> int:
+    """Chunks of at most QUERIES; where there are several, each processor gets as many."""
+    count = -(-queries // QUERIES)
+    return count if count <= 1 else -(-count // kernels.cores()) * kernels.cores()
 
 
 def make_codes(parts: list[NDArray[np.float16]]) -> Codes:

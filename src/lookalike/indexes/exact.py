@@ -81,7 +81,7 @@ class ExactIndex(ScanIndex):
                 first, last = np.searchsorted(rows, [first, last]).tolist()
             inner = None if rows is None else rows[first:last] - start
             _cosines(part, targets, inner, out[:, first:last])
-        return np.clip(out, -1.0, 1.0)
+        return np.clip(out, -1.0, 1.0, out=out)
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
         """Cosines with the given rows only, float64 (m,)."""

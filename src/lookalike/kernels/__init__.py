@@ -359,8 +359,9 @@ def scan(
     ``codes`` uint8 (groups, octets, 64), see ``kernels.c``; ``scale`` and ``offset`` float32
     (16 * groups,); ``allowed`` uint16 (groups,), a bit per row; ``queries`` int8 (n, 8 * octets).
     A row's estimate is offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)). With
-    ``least`` float32 (n,), only rows with more than that are found, and none is kept for a while
-    only, which takes most of the time otherwise. The same rows, however many threads there are.
+    ``least`` float32 (n,), only rows with more than that are found: where they are at most twice
+    ``keep``, none is kept for a while only, which takes most of the time otherwise. The same rows,
+    however many threads there are, but for ties.
     Groups with no allowed row are not even read.
     """
     if _native is None:
@@ -409,6 +410,7 @@ def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[np.int64]]], keep: int) 
             for q in range(len(counts))
         ]
         short = np.any([numbers < 0 for _, numbers in parts], axis=0)
+        short |= np.array([len(own) > found.shape[1] for own in together], bool)  # as one thread
         found = np.empty((len(counts), max(map(len, together), default=0)), FOUND)
         for q, own in enumerate(together):
             if short[q]:

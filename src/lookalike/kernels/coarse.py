@@ -52,9 +52,6 @@ class CoarseRows:
     def __len__(self) -> int:
         return len(self.totals)
 
-    def __getitem__(self, rows: Any) -> CoarseRows:
-        return CoarseRows(*(column[rows] for column in self.columns()))
-
     def columns(self) -> list[NDArray[Any]]:
         """The arrays in the order of COLUMNS."""
         return [getattr(self, name) for name in COLUMNS]

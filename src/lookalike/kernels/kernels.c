@@ -631,6 +631,7 @@ static void sift(int level, const Second *second, int64_t q, Found *found, int64
     const uint8_t *codes, int bytes, const float *code_scale, const int8_t *values,                \
         const float *value_scale, const float *correction
 
+/* sift for one query, so that several threads can share it. */
 EXPORT void lookalike_sift(int level, SECOND_ARGUMENTS, int64_t q, Found *found, int64_t first,
                            int64_t last)
 {
@@ -1080,7 +1081,7 @@ static inline __attribute__((always_inline)) void chi_square_least(
             sums[j] = (apart * apart - above * above) * inverse[bin];
         }
         float step = most * STEPS;
-        int last = step <= STEPS / PEAKS ? (int)step : STEPS / PEAKS;
+        int last = step >= 0 && step <= STEPS / PEAKS ? (int)step : STEPS / PEAKS;
         float low = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         float high = (sums[4] + sums[5]) + (sums[6] + sums[7]);
         out[i] = low + high + rest[last + 1];

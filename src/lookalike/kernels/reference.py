@@ -239,7 +239,8 @@ def chi_square_least(
         share, one_by = shares[bins], inverse[bins]
         above = np.maximum(share - most[:, None], 0)
         known = (((share - own) ** 2 - above**2) * one_by).sum(axis=1)
-        steps = np.fmin(most * STEPS, STEPS // PEAKS).astype(np.int64)
+        sound = (most >= 0) & (most * STEPS <= STEPS // PEAKS)
+        steps = np.where(sound, most * STEPS, STEPS // PEAKS).astype(np.int64)
     return np.asarray(known + rest[steps + 1], np.float32)
 
 

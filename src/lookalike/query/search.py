@@ -29,6 +29,9 @@ from lookalike.types import (
 SEEDS = 512
 """Rows of a mixture that are compared first, the most promising ones."""
 
+PASS = 8
+"""Inputs that share a pass over the rows, at most: each needs a number per row."""
+
 METHODS = ("meaning", "pca", "colour", "mix")
 COMBINATIONS = ("mean", "all")
 
@@ -369,5 +372,11 @@ def _least_alike(
         return functools.reduce(pick, (comparison.score_rows(point, rows) for point in points))
 
     rows = np.flatnonzero(allowed)
-    rough = functools.reduce(pick, comparison.rough_each(points, rows))
+    rough = functools.reduce(
+        pick,
+        (
+            functools.reduce(pick, comparison.rough_each(points[at : at + PASS], rows))
+            for at in range(0, len(points), PASS)
+        ),
+    )
     return rerank_rows(rows, rough, comparison.margin, exact, comparison.measure, comparison.ids, k)
