@@ -230,8 +230,17 @@ def full(result: dict[str, Any]) -> str:
     own = library["bytes"]
     ended = [part for part in result["parts"] if part.get("stages")]
     stages = ", ".join(f"{name} {took:,.0f} s" for name, took in ended[0]["stages"].items())
+    killed = [
+        [
+            "killed with SIGKILL at, of these lost",
+            f"{p['records_before_kill']:,}, {p['records_lost']}",
+        ]
+        for p in result["parts"]
+        if p.get("killed")
+    ]
     rows = [
         ["files, records", f"{library['files']:,}, {library['records']:,}"],
+        *killed,
         ["seconds, both parts", f"{total['seconds']:,.0f}"],
         ["files a second", total["files_per_second"]],
         ["stages of the second part", stages],
@@ -246,7 +255,8 @@ def full(result: dict[str, Any]) -> str:
         ["thumbnails", megabytes(own["thumbnails"])],
         ["without thumbnails, share of 10.3 GB", own["share_of_10_3_gb"]],
     ]
-    return f"Vectors {result['encoder']}.\n\n" + table(["what", "figure"], rows)
+    told = f"Vectors {result['encoder']}. {result.get('note', '')}".rstrip()
+    return f"{told}\n\n" + table(["what", "figure"], rows)
 
 
 SECTIONS = [
