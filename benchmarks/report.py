@@ -236,7 +236,7 @@ def full(result: dict[str, Any]) -> str:
             f"{p['records_before_kill']:,}, {p['records_lost']}",
         ]
         for p in result["parts"]
-        if p.get("killed")
+        if "records_before_kill" in p
     ]
     rows = [
         ["files, records", f"{library['files']:,}, {library['records']:,}"],
