@@ -92,7 +92,10 @@ class ColourIndex(ScanIndex):
         return self._bounds(_Query(query, self.measure.name), rows)
 
     def _bounds(self, query: _Query, rows: NDArray[np.int64]) -> FloatArray:
-        return query.bounds(self._coarse(), None if len(rows) == len(self.ids) else rows)
+        if 2 * len(rows) < len(self.ids):
+            return query.bounds(self._coarse(), rows)
+        every = query.bounds(self._coarse(), None)  # to gather most rows first takes longer
+        return every if len(rows) == len(every) else every[rows]
 
     def score_rows(self, query: DoubleArray, rows: NDArray[np.int64]) -> DoubleArray:
         """The metric's scores with the given rows only, one by one, float64 (m,)."""
