@@ -265,8 +265,8 @@ SECTIONS = [
     ("meaning", "Searches by meaning and PCA-100", "meaning.py LIBRARY --photos DIR", meaning),
     (
         "meaning-real",
-        "The same on real photos, sifting in proportion",
-        "meaning.py SMALL --effort 140,10 --name meaning-real",
+        "The same on real photos, 140 sifted (in proportion), 20 compared (twice those asked for)",
+        "meaning.py SMALL --effort 140,20 --name meaning-real",
         meaning,
     ),
     ("colour", "Searches by colour", "colour.py LIBRARY", colour),
