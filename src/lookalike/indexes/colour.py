@@ -9,7 +9,7 @@ sum(min(a, b)) <= sum(min(A, B)), and by Cauchy and Schwarz, block by block, sum
 sum(sqrt(A B)) and sum(a b) <= sum(|a| |b|) over the blocks' lengths. 64 bytes a row thus rule out
 most rows for intersection, Bhattacharyya and correlation. Chi-square has no such bound (mass
 outside the query's bins costs nothing), but is soon large where a row is full and the query is not:
-a row's eight fullest bins, and that its others are no fuller, rule out nine rows of ten.
+a row's eight fullest bins, and that its others are no fuller, rule out most rows.
 """
 
 from __future__ import annotations
