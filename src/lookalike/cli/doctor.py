@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from lookalike.cli.index import positive
 from lookalike.cli.output import add_library_option, print_json, talk
 from lookalike.cli.plan import size
+from lookalike.evaluate.doctor import Checkup, Holdings
+from lookalike.evaluate.recall import NEIGHBOURS, Trial
 from lookalike.library import Library
 from lookalike.present.table import columns, printable
-
-if TYPE_CHECKING:  # a search need not load what examines
-    from lookalike.evaluate.doctor import Checkup, Holdings
-    from lookalike.evaluate.recall import Trial
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -99,8 +96,6 @@ def _rows(library: Holdings) -> str:
 
 
 def _table(trials: Sequence[Trial]) -> str:
-    from lookalike.evaluate.recall import NEIGHBOURS
-
     recall = [f"recall@{NEIGHBOURS}", "95 %", "compared"]
     header = ["search by", "queries", "p50 ms", "p99 ms", "full ms", *recall, "exact"]
     rows = [

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from tqdm import tqdm
 
 from lookalike.cli.output import add_library_option, talk
 from lookalike.config import IndexOptions, Limits
@@ -13,9 +15,6 @@ from lookalike.library import Library
 from lookalike.pipeline import IndexReport
 from lookalike.present.table import columns
 from lookalike.types import State
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -129,8 +128,6 @@ class Bar:
 
     def start(self, total: int) -> None:
         if sys.stderr.isatty():
-            from tqdm import tqdm  # nothing else needs it
-
             talk(f"{total} pictures to read")
             self._bar = tqdm(total=total, unit="img", smoothing=0.1, dynamic_ncols=True)
 

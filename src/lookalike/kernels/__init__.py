@@ -361,8 +361,7 @@ def scan(
     A row's estimate is offset + scale * query_scale * (sum(code * query) - 7.5 * sum(query)). With
     ``least`` float32 (n,), only rows with more than that are found: where they are at most twice
     ``keep``, none is kept for a while only, which takes most of the time otherwise. The same rows,
-    however many threads there are, but for ties.
-    Groups with no allowed row are not even read.
+    however many threads there are, but for ties. Groups with no allowed row are not even read.
     """
     if _native is None:
         slow = reference.scan(codes, scale, offset, allowed, queries, query_scale, keep, least)

@@ -1067,7 +1067,8 @@ EXPORT void lookalike_least_squares64(int level, const uint8_t *codes, int64_t n
    row has at most the last of them, `most`, and so adds at least max(share - most, 0)^2 / share:
    rest[j] is the sum of that over all bins for most = j / STEPS, and what the known ones have in it
    is taken out again. shares and inverse: BINS + 1 entries, the query's shares and one by them, 0
-   for an empty bin; rest: STEPS / PEAKS + 2 entries. */
+   for an empty bin; rest: STEPS / PEAKS + 2 entries. Rows from a damaged file give any number, but
+   nothing outside the arrays is read. */
 static inline __attribute__((always_inline)) void chi_square_least(
     const uint16_t *bins, const uint16_t *counts, const float *totals, int64_t n,
     const float *shares, const float *inverse, const float *rest, float *out)

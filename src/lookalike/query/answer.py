@@ -120,7 +120,7 @@ class Answerer:
         self, ids: Sequence[UUID], found: Ranked, paths: dict[UUID, tuple[str, ...]]
     ) -> list[Hit]:
         measure = self._comparison.measure
-        numbers = zip(
+        columns = zip(
             ids,
             found.scores.tolist(),
             measure.distance(found.scores).tolist(),
@@ -129,7 +129,7 @@ class Answerer:
         )
         return [
             Hit(
-                rank=rank,
+                rank=number,
                 id=id_,
                 paths=paths[id_],
                 score=score,
@@ -137,7 +137,7 @@ class Answerer:
                 distance=distance,
                 input_scores=tuple(each),
             )
-            for rank, (id_, score, distance, each) in enumerate(numbers, start=1)
+            for number, (id_, score, distance, each) in enumerate(columns, start=1)
         ]
 
 

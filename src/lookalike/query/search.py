@@ -372,11 +372,8 @@ def _least_alike(
         return functools.reduce(pick, (comparison.score_rows(point, rows) for point in points))
 
     rows = np.flatnonzero(allowed)
+    passes = (points[at : at + PASS] for at in range(0, len(points), PASS))
     rough = functools.reduce(
-        pick,
-        (
-            functools.reduce(pick, comparison.rough_each(points[at : at + PASS], rows))
-            for at in range(0, len(points), PASS)
-        ),
+        pick, (pick.reduce(comparison.rough_each(some, rows)) for some in passes)
     )
     return rerank_rows(rows, rough, comparison.margin, exact, comparison.measure, comparison.ids, k)

@@ -274,14 +274,14 @@ class SqliteStore:
         places = ", ".join("?" * len(ids))
         with schema.snapshot(self._connection):
             rows = self._connection.execute(
-                "SELECT key, id, content_hash, bytes, phash, width, height, format, taken_at,"
+                "SELECT id, content_hash, bytes, phash, width, height, format, taken_at,"
                 f" camera, latitude, longitude FROM records WHERE id IN ({places})",
                 [id_.bytes for id_ in ids],
             ).fetchall()
-            paths = self._paths([row[0] for row in rows])
-        for key, raw, content_hash, size, signed_hash, *facts in rows:
+            paths = dict(zip(ids, self.paths(ids), strict=True))
+        for raw, content_hash, size, signed_hash, *facts in rows:
             id_ = UUID(bytes=raw)
-            own = tuple(paths.get(key, ()))
+            own = paths[id_]
             yield (
                 id_,
                 Record(id_, content_hash, size, ImageFacts(*facts), signed_hash % 2**64, own),
@@ -300,18 +300,6 @@ class SqliteStore:
             for id_, path in rows:
                 found.setdefault(id_, []).append(os.fsdecode(path))
         return [tuple(found.get(id_.bytes, ())) for id_ in ids]
-
-    def _paths(self, keys: Sequence[int]) -> dict[int, list[str]]:
-        """Where records lie now, by key, each in the order of their paths' bytes."""
-        places = ", ".join("?" * len(keys))
-        rows = self._connection.execute(
-            f"SELECT record, path FROM files WHERE record IN ({places}) AND live ORDER BY path",
-            keys,
-        )
-        found: dict[int, list[str]] = {}
-        for key, path in rows:
-            found.setdefault(key, []).append(os.fsdecode(path))
-        return found
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, in the order asked for; None where there is none."""
