@@ -1,6 +1,7 @@
 """How fast is indexing from end to end: beside fastdup, and beside what it cannot do without?
 
-    python benchmarks/indexing.py PHOTOS [--rounds 3] [--fastdup-python PATH] [--name NAME]
+    python benchmarks/indexing.py PHOTOS [--rounds 3] [--fastdup-python PATH] [--encoder NAME]
+                                  [--name NAME]
 
 Each round takes, one after the other, over the same files, which were all read once before:
 
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fastdup-python", type=Path, metavar="PATH")
+    parser.add_argument("--encoder", default=DEFAULT_ENCODER)
     parser.add_argument("--name", default="indexing")
     add_short(parser)
     options = parser.parse_args()
@@ -66,28 +68,29 @@ def main() -> None:
     if options.short:
         with tempfile.TemporaryDirectory() as scratch:
             small_photos(Path(scratch), 48, 4, seed=1)
-            result = measure(Path(scratch), 1, options.fastdup_python)
+            result = measure(Path(scratch), 1, options.fastdup_python, options.encoder)
     else:
-        result = measure(options.photos, options.rounds, options.fastdup_python)
+        result = measure(options.photos, options.rounds, options.fastdup_python, options.encoder)
     deliver(options.name, result, short=options.short)
 
 
-def measure(photos: Path, rounds: int, fastdup_python: Path | None) -> dict[str, Any]:
+def measure(photos: Path, rounds: int, fastdup_python: Path | None, encoder: str) -> dict[str, Any]:
     entries = [e for e in scan([str(photos.resolve())]) if isinstance(e, FileEntry)]
     paths = [entry.path for entry in entries]
     result: dict[str, Any] = {
         "provenance": provenance(),
-        "runtime": load_encoder(DEFAULT_ENCODER).runtime,  # type: ignore[attr-defined]
+        "encoder": encoder,
+        "runtime": load_encoder(encoder, DEFAULTS.threads).runtime,  # type: ignore[attr-defined]
         "threads": DEFAULTS.threads,
         "pictures": len(paths),
         "bytes": sum(len(Path(path).read_bytes()) for path in paths),
     }
     each = []
     for number in range(rounds):
-        taken = {"lookalike": index(photos, len(paths))}
+        taken = {"lookalike": index(photos, len(paths), encoder)}
         if fastdup_python:
             taken["fastdup"] = fastdup(fastdup_python, photos, len(paths))
-        taken |= bound(paths)
+        taken |= bound(paths, encoder)
         each.append(taken)
         print(f"round {number + 1}", {k: v["images_per_second"] for k, v in taken.items()})
     result |= {name: medians([taken[name] for taken in each]) for name in each[0]}
@@ -103,10 +106,11 @@ def measure(photos: Path, rounds: int, fastdup_python: Path | None) -> dict[str,
     return {**result, "rounds": each}
 
 
-def index(photos: Path, count: int) -> dict[str, Any]:
+def index(photos: Path, count: int, encoder: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         library, stages = Path(scratch) / "library", Path(scratch) / "stages.json"
-        done = watched(index_command(stages, "index", photos, "--library", library)).checked()
+        command = ("index", photos, "--library", library, "--encoder", encoder)
+        done = watched(index_command(stages, *command)).checked()
         seconds = json.loads(stages.read_text())
         with Library.open(library) as opened:
             records = len(opened)
@@ -144,9 +148,9 @@ def per_image(done: Finished, count: int) -> dict[str, Any]:
     }
 
 
-def bound(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+def bound(paths: Sequence[str], name: str) -> dict[str, dict[str, Any]]:
     """What indexing cannot do without, in as many threads and with the same encoder."""
-    encoder = load_encoder(DEFAULT_ENCODER, DEFAULTS.threads)
+    encoder = load_encoder(name, DEFAULTS.threads)
     size = DEFAULTS.encode_batch
     few = [encoder.prepare(decode(read(path).data).image) for path in paths[:size]]
     pixels = np.resize(np.stack(few), (size, *few[0].shape))

@@ -1,6 +1,6 @@
 """How often are the five nearest of the same class? Leave-one-out P@5 for every method.
 
-    python benchmarks/precision.py PHOTOS [--sample N] [--name NAME]
+    python benchmarks/precision.py PHOTOS [--sample N] [--encoder NAME] [--name NAME]
 
 PHOTOS has one folder per class. Every record (or N of them, evenly spread) is searched for by its
 id through the library's own search; it is not among its own hits. P@5 is the mean share of the five
@@ -19,6 +19,7 @@ import numpy as np
 from common import add_short, deliver, percentile_ms, provenance, require, small_photos
 
 from lookalike import IndexOptions, Library, Method
+from lookalike.features.encoders import DEFAULT_ENCODER
 from lookalike.types import COLOUR_MEASURES, State
 
 METHODS = [
@@ -33,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path, nargs="?")
     parser.add_argument("--sample", type=int, default=0, help="queries (default: all records)")
+    parser.add_argument("--encoder", default=DEFAULT_ENCODER)
     parser.add_argument("--name", default="precision")
     add_short(parser)
     options = parser.parse_args()
@@ -42,15 +44,15 @@ def main() -> None:
         if options.short:
             photos, sample = Path(folder) / "photos", 12
             small_photos(photos, 52, 4, seed=1)
-        result = measure(photos, Path(folder) / "library", sample)
+        result = measure(photos, Path(folder) / "library", sample, options.encoder)
     deliver(options.name, result, short=options.short)
 
 
-def measure(photos: Path, folder: Path, sample: int) -> dict[str, Any]:
-    result: dict[str, Any] = {"provenance": provenance()}
+def measure(photos: Path, folder: Path, sample: int, encoder: str) -> dict[str, Any]:
+    result: dict[str, Any] = {"provenance": provenance(), "encoder": encoder}
     with Library.open(folder, create=True) as library:
         started = time.perf_counter()
-        report = library.add([photos], IndexOptions())
+        report = library.add([photos], IndexOptions(encoder=encoder))
         seconds = time.perf_counter() - started
         rows = list(library.ledger())
         indexed = [row for row in rows if row.state == State.INDEXED]

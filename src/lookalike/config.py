@@ -51,6 +51,8 @@ class IndexOptions:
     """Threads that read, decode and encode; 0 means one per core."""
     memory_limit: int | None = None
     """Bytes that the whole process may take; decoding waits, or refuses a file, for it."""
+    encoder: str | None = None
+    """Name of the encoder; None means the library's own, or the default one for a new library."""
     encode_batch: int = 4
     commit_batch: int = 500
     limits: Limits = Limits()

@@ -65,7 +65,7 @@ class Library:
     def __init__(self, folder: Path, encoder: Encoder | None) -> None:
         """Use ``Library.open``."""
         self.folder = folder
-        self._encoder = encoder
+        self._given_encoder = self._encoder = encoder
         self._store: SqliteStore | None = None
         self._tables: Tables | None = None
         self._version: int | None = None
@@ -135,7 +135,7 @@ class Library:
         with readable_errors(self.folder):
             store = SqliteStore(self.folder, write=True)
             try:
-                encoder = self._encoder or encoder_of(store, options.threads)
+                encoder = self._given_encoder or encoder_of(store, options.threads, options.encoder)
                 report = index(store, encoder, expanded, options, progress)
                 return self._refreshed(store, report, progress)
             finally:

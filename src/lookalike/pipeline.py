@@ -176,10 +176,13 @@ class Stopwatch:
         self._since = now
 
 
-def encoder_of(store: Store | None, parallel: int = 1) -> Encoder:
-    """The encoder of a library's space, or the default one, ready for so many calls at a time."""
+def encoder_of(store: Store | None, parallel: int = 1, name: str | None = None) -> Encoder:
+    """The encoder called ``name``, ready for so many calls at a time.
+
+    By default that of the library's space; for a new library the default one.
+    """
     spaces = store.spaces() if store else []
-    return load_encoder(spaces[0].encoder if spaces else DEFAULT_ENCODER, parallel)
+    return load_encoder(name or (spaces[0].encoder if spaces else DEFAULT_ENCODER), parallel)
 
 
 def first_images(found: Iterable[T], limit: int | None) -> Iterator[T]:

@@ -132,7 +132,7 @@ def plan_paths(
     with readable_errors(place):
         store = SqliteStore(place) if is_library(place) else None
         try:
-            encoder = encoder or encoder_of(store, options.threads)
+            encoder = encoder or encoder_of(store, options.threads, options.encoder)
             return plan(expanded, encoder, options, place, store, sample)
         finally:
             if store:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lookalike.errors import InputError
 from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
 from lookalike.features.encoders.catalogue import (
     CATALOGUE,
     RUNTIME_VARIABLE,
-    may_compute_in_bfloat16,
+    multiplies_in_bfloat16,
 )
 from lookalike.features.encoders.onnx import OnnxEncoder
 from lookalike.features.encoders.openvino import OpenVinoEncoder
@@ -26,12 +27,17 @@ from lookalike.features.encoders.shipped import central_box
 from tests.conftest import BLACK, WHITE, ToyEncoder, picture, plain
 
 SPEC = CATALOGUE[DEFAULT_ENCODER]
+INTEGERS = CATALOGUE["efficientnet-lite0-int8"]
 ENCODERS = {
     "toy": ToyEncoder,
     "onnxruntime": lambda: OnnxEncoder(SPEC),
     "onnxruntime, two at a time": lambda: OnnxEncoder(SPEC, parallel=2),
     "openvino": lambda: OpenVinoEncoder(SPEC),
     "openvino, two at a time": lambda: OpenVinoEncoder(SPEC, parallel=2),
+    "int8, onnxruntime": lambda: OnnxEncoder(INTEGERS),
+    "int8, openvino": lambda: OpenVinoEncoder(INTEGERS, parallel=2),
+    "openvino, float32": lambda: OpenVinoEncoder(SPEC, bfloat16=False),
+    "openvino, bfloat16": lambda: OpenVinoEncoder(SPEC, bfloat16=True),
 }
 SIZES = [(1, 1), (1, 500), (500, 1), (3000, 20), (20, 3000), (224, 224), (37, 91)]
 
@@ -165,30 +171,63 @@ def test_the_first_calls_in_a_process_may_come_from_two_threads() -> None:
         assert done.stdout.strip() == "4", done.stderr
 
 
+def test_both_runtimes_give_the_same_vectors_in_float32() -> None:
+    one, other = OnnxEncoder(SPEC), OpenVinoEncoder(SPEC, bfloat16=False)
+    pixels = batch(one, 6)
+    ours, theirs = one.encode(pixels), other.encode(pixels)
+    np.testing.assert_allclose(ours.vectors, theirs.vectors, atol=1e-5)
+    np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-3)
+
+
+def test_eight_bits_give_nearly_the_vectors_of_float32_whatever_runs_them() -> None:
+    skimage_data = pytest.importorskip("skimage").data_dir
+    photos = [Image.open(Path(skimage_data, f"{name}.png")) for name in PHOTOS]
+    exact = OnnxEncoder(SPEC)
+    pixels = np.stack([exact.prepare(photo.convert("RGB")) for photo in photos])
+    expected = exact.encode(pixels).vectors
+    slow, fast = (
+        encoder.encode(pixels).vectors
+        for encoder in (OnnxEncoder(INTEGERS), OpenVinoEncoder(INTEGERS))
+    )
+    assert (slow * expected).sum(axis=1).min() > 0.98
+    assert (fast * expected).sum(axis=1).min() > 0.98
+    assert (slow * fast).sum(axis=1).min() > 0.995
+
+
+PHOTOS = ("astronaut", "chelsea", "coffee")
+
+
 @pytest.mark.parametrize(
-    ("description", "may"),
+    ("description", "multiplies"),
     [
         ("model name: old\nflags\t\t: fpu avx avx2 fma\n", False),
-        ("flags\t\t: fpu avx2 avx512f avx512_bf16 amx_bf16\n", True),
-        ("flags\t\t: fpu avx2 avx_vnni avx_ne_convert\n", True),
-        ("Features\t: fp asimd bf16\n", True),  # not x86: OpenVINO knows
-        (None, True),
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16\n", False),  # slower than float32
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16 amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd bf16\n", False),
+        (None, False),
     ],
 )
-def test_a_processor_without_bfloat16_is_not_asked_for_it(
-    tmp_path: Path, description: str | None, may: bool
+def test_bfloat16_is_for_processors_with_matrix_instructions(
+    tmp_path: Path, description: str | None, multiplies: bool
 ) -> None:
     file = tmp_path / "cpuinfo"
     if description is not None:
         file.write_text(description)
-    assert may_compute_in_bfloat16(str(file)) is may
+    assert multiplies_in_bfloat16(str(file)) is multiplies
 
 
-@pytest.mark.skipif(may_compute_in_bfloat16(), reason="this processor may compute in bfloat16")
-def test_openvino_is_not_even_imported_where_it_cannot_pay() -> None:
+@pytest.mark.skipif(multiplies_in_bfloat16(), reason="bfloat16 pays on this processor")
+def test_float32_is_openvinos_for_many_pictures_and_onnx_runtimes_for_one() -> None:
     code = "import sys; from lookalike.features.encoders import load_encoder\n"
-    code += "load_encoder('efficientnet-lite0'); sys.exit('openvino' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, env=without_runtime())
+    code += "one = load_encoder('efficientnet-lite0')\n"
+    code += "assert 'openvino' not in sys.modules  # it takes a quarter of a second\n"
+    code += "print(one.runtime, load_encoder('efficientnet-lite0', 2).runtime, sep='|')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=without_runtime()
+    )
+    one, many = done.stdout.strip().split("|")
+    assert one.startswith("ONNX Runtime"), done.stderr
+    assert many == "OpenVINO on the processor, float32"
 
 
 def without_runtime() -> dict[str, str]:

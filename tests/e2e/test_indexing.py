@@ -241,6 +241,25 @@ def test_limit_stops_early_and_calls_nothing_gone(album: Path, command: Command)
     assert len(command.ledger()) == 6
 
 
+def test_encoder_of_a_new_library_can_be_chosen_and_then_stays(
+    album: Path, command: Command
+) -> None:
+    command("plan", album, "--encoder", "efficientnet-lite0-int8").done()
+    command("index", album, "--limit", "3", "--encoder", "efficientnet-lite0-int8").done()
+    command("index", album).done()  # with the library's own
+    found = command("search", album / "0001.jpg", "--json", "--include-self").done().json()
+    assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
+    refused = command("index", album, "--encoder", "efficientnet-lite0")
+    refused.refused(1, "space efficientnet-lite0-int8", "index into a new library")
+
+
+def test_unknown_encoder_is_refused_before_a_library_is_made(album: Path, command: Command) -> None:
+    for name in ("index", "plan"):
+        answer = command(name, album, "--encoder", "nonesuch")
+        answer.refused(2, "encoder 'nonesuch': not known; use one of: efficientnet-lite0")
+    command("ledger").refused(1, "no library")
+
+
 def test_one_file_and_several_folders_can_be_named(
     album: Path, command: Command, tmp_path: Path
 ) -> None:

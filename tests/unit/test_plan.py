@@ -453,7 +453,7 @@ def test_command_prints_one_json_object(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan_module, "encoder_of", lambda _store, _parallel: toy)
+    monkeypatch.setattr(plan_module, "encoder_of", lambda _store, _parallel, _name: toy)
     (photos / "notes.txt").write_text("no picture")
     options = ("--library", place, "--sample", "5", "--workers", "1", "--json")
     assert run_command(photos, *options) == 0

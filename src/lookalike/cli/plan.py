@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     index_options = IndexOptions(
         hidden=options.hidden,
         workers=options.workers,
+        encoder=options.encoder,
         limits=Limits(options.max_megapixels, options.max_megabytes),
     )
     plan = plan_paths(options.library, options.paths, index_options, options.sample)

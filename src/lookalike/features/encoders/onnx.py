@@ -35,6 +35,8 @@ class OnnxEncoder(ShippedEncoder):
         options.intra_op_num_threads = max(1, kernels.cores() // parallel)
         # Threads that wait busily after a picture take the cores from the search that follows.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Integers are computed as float32: on older processors the runtime's own sums overflow.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         options.log_severity_level = 4  # a GPU that cannot be used is told by ``runtime``
         providers = [_CUDA, _CPU] if _CUDA in onnxruntime.get_available_providers() else [_CPU]
         try:
