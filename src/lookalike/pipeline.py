@@ -231,18 +231,22 @@ class Analysed:
     pixels: PixelArray
 
 
-AHEAD = 256
-"""Batches that may wait while the store commits: two commits' worth, so that no thread waits for
-the disk. What is in them is small."""
+AHEAD = 1_024
+"""Pictures that may wait while the store commits: two commits' worth, so that no thread waits for
+the disk. What is kept of them is small."""
 
 RESERVE_BYTES = 220 * 10**6
 """What a run takes beside decoding: batches that wait, the catalogue's cache, threads."""
 
 
 def outcomes(
-    entries: Iterable[FileEntry], store: Store, encoder: Encoder, options: IndexOptions
+    entries: Iterable[FileEntry],
+    store: Store,
+    encoder: Encoder,
+    options: IndexOptions,
+    ahead: int = AHEAD,
 ) -> Iterator[Outcome]:
-    """What each file gave, in the order of ``entries``.
+    """What each file gave, in the order of ``entries``, of which ``ahead`` may be begun early.
 
     Each thread takes a few files through reading, decoding and encoding before it takes others, so
     that no thread waits for another and no picture is handed on.
@@ -259,7 +263,7 @@ def outcomes(
         ThreadPoolExecutor(1, "announce") as announcer,
     ):
         batches = announced(batched(entries, options.encode_batch), announcer)
-        for batch in ordered_map(pool, work, batches, AHEAD):
+        for batch in ordered_map(pool, work, batches, max(1, ahead // options.encode_batch)):
             yield from batch
 
 

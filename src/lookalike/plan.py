@@ -32,7 +32,7 @@ from lookalike.stores.run import FINAL_REASONS
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import FileEntry, ImageFacts, LedgerRow, Outcome, Reason, State
 
-SAMPLE = 64
+SAMPLE = 192
 """Pictures that are read for a plan."""
 
 WARM_UP = 8
@@ -316,7 +316,14 @@ def measure(
     laps: list[float] = []
     begun = itertools.chain(entries[:size], in_time)
     for batch in batched(
-        outcomes(begun, store or cast("Store", _NoStore()), encoder, options), size
+        outcomes(
+            begun,
+            store or cast("Store", _NoStore()),
+            encoder,
+            options,
+            ahead=(options.threads + 1) * size,
+        ),
+        size,
     ):
         now = perf_counter()
         laps.append((now - last) / len(batch))

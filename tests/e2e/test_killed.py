@@ -27,7 +27,8 @@ class Told:
     def close(self): pass
     def advance(self, count): print("committed", count, flush=True)
 with Library.open(create=True) as library:
-    library.add(sys.argv[1:], IndexOptions(commit_batch={BATCH}, prune=True), Told())
+    options = IndexOptions(encode_batch=4, commit_batch={BATCH}, prune=True)
+    library.add(sys.argv[1:], options, Told())
 print("done", flush=True)
 """
 
@@ -49,7 +50,7 @@ def killing(*arguments, **options):
     return original(*arguments, **options)
 setattr(owner, name, killing)
 with Library.open(create=True) as library:
-    library.add(sys.argv[3:], IndexOptions(commit_batch=3, prune=True))
+    library.add(sys.argv[3:], IndexOptions(encode_batch=4, commit_batch=3, prune=True))
 """
 
 

@@ -7,10 +7,12 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lookalike import IndexOptions, Library
@@ -18,6 +20,7 @@ from lookalike import plan as plan_module
 from lookalike.cli import plan as command
 from lookalike.config import Limits
 from lookalike.errors import InputError, NothingDoneError
+from lookalike.features.encoders import Encoded
 from lookalike.plan import (
     INDEX_BYTES_PER_RECORD,
     WARM_UP,
@@ -228,8 +231,19 @@ def test_nothing_is_begun_after_the_budget(
     entries = [FileEntry.of(str(p), p.stat()) for p in sorted(photos.iterdir())]
     options = IndexOptions(workers=1, encode_batch=2)
     assert measure(entries, None, toy, options, 0.0).files == 2  # the first batch
-    assert measure(entries, None, toy, options, 3.5).files == 5  # one look at the clock each
+    assert measure(entries, None, toy, options, 3.5).files == 4  # a look for each, and each lap
     assert measure(entries, None, toy, options, 1e9).files == 12
+
+
+def test_the_budget_holds_with_several_threads(photos: Path) -> None:
+    class Slow(ToyEncoder):
+        def encode(self, pixels: np.ndarray) -> Encoded:
+            time.sleep(0.05)
+            return super().encode(pixels)
+
+    entries = 20 * [FileEntry.of(str(p), p.stat()) for p in sorted(photos.iterdir())]
+    options = IndexOptions(workers=2, encode_batch=2)
+    assert measure(entries, None, Slow(), options, 0.2).files < len(entries) // 2
 
 
 def test_laps_are_the_seconds_a_file_in_each_batch(
@@ -244,7 +258,7 @@ def test_laps_are_the_seconds_a_file_in_each_batch(
     assert (measured.files, measured.seconds, measured.laps) == (6, 5.0, (1.0, 0.5))
 
 
-def fake_outcomes(entries: Iterator[FileEntry], *_others: object) -> Iterator[object]:
+def fake_outcomes(entries: Iterator[FileEntry], *_others: object, ahead: int) -> Iterator[object]:
     for entry in entries:
         yield plan_module.Outcome(entry, reason=Reason.CORRUPT)
 
