@@ -261,6 +261,12 @@ def full(result: dict[str, Any]) -> str:
 
 SECTIONS = [
     ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
+    (
+        "indexing-int8",
+        "The same with the encoder in 8-bit integers",
+        "indexing.py PHOTOS --encoder efficientnet-lite0-int8 --name indexing-int8",
+        indexing,
+    ),
     ("jpeg", "JPEGs of 12 megapixels", "jpeg.py PHOTOS", jpeg),
     ("meaning", "Searches by meaning and PCA-100", "meaning.py LIBRARY --photos DIR", meaning),
     (

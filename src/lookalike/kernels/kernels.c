@@ -254,20 +254,24 @@ AVX512 static void group_avx512(const uint8_t *block, int octets, const Query *q
     for (; q + 4 <= n; q += 4) { /* four queries share the unpacking */
         const int8_t *a = queries[q].values, *b = queries[q + 1].values;
         const int8_t *c = queries[q + 2].values, *d = queries[q + 3].values;
+        /* Two sums a query: a sum waits for its last addition longer than the others' take. */
         __m512i sa = _mm512_setzero_si512(), sb = sa, sc = sa, sd = sa;
+        __m512i ta = sa, tb = sa, tc = sa, td = sa;
         for (int o = 0; o < octets; o++) {
             __m512i codes = _mm512_loadu_si512(block + 64 * o);
             __m512i lo = _mm512_and_si512(codes, low);
             __m512i hi = _mm512_and_si512(_mm512_srli_epi16(codes, 4), low);
-#define STEP(sum, query) \
-            sum = _mm512_dpbusd_epi32(sum, lo, _mm512_set1_epi32(*(const int32_t *)(query + 8 * o))); \
-            sum = _mm512_dpbusd_epi32(sum, hi, _mm512_set1_epi32(*(const int32_t *)(query + 8 * o + 4)));
-            STEP(sa, a) STEP(sb, b) STEP(sc, c) STEP(sd, d)
+#define STEP(even, odd, query) \
+            even = _mm512_dpbusd_epi32(even, lo, \
+                                       _mm512_set1_epi32(*(const int32_t *)(query + 8 * o))); \
+            odd = _mm512_dpbusd_epi32(odd, hi, \
+                                      _mm512_set1_epi32(*(const int32_t *)(query + 8 * o + 4)));
+            STEP(sa, ta, a) STEP(sb, tb, b) STEP(sc, tc, c) STEP(sd, td, d)
         }
-        offer_avx512(sa, &queries[q], scales, offsets, allowed, first, &best[q]);
-        offer_avx512(sb, &queries[q + 1], scales, offsets, allowed, first, &best[q + 1]);
-        offer_avx512(sc, &queries[q + 2], scales, offsets, allowed, first, &best[q + 2]);
-        offer_avx512(sd, &queries[q + 3], scales, offsets, allowed, first, &best[q + 3]);
+#define OFFER(even, odd, q) \
+        offer_avx512(_mm512_add_epi32(even, odd), queries + (q), scales, offsets, allowed, first, \
+                     best + (q));
+        OFFER(sa, ta, q) OFFER(sb, tb, q + 1) OFFER(sc, tc, q + 2) OFFER(sd, td, q + 3)
     }
     for (; q < n; q++) {
         const int8_t *query = queries[q].values;
