@@ -31,7 +31,7 @@ def tell(stages: Path, batch: int) -> None:
         if batch:
             options = dataclasses.replace(options, commit_batch=batch)
         if like := os.environ.get(drawn.VARIABLE):
-            library._encoder = drawn.DrawnEncoder(Path(like))
+            library._given_encoder = drawn.DrawnEncoder(Path(like))
         report = add(library, paths, options, progress)
         stages.write_text(json.dumps(report.seconds))
         return report

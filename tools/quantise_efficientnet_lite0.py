@@ -8,7 +8,8 @@ bytes.
 
 In an environment of its own:
 
-    pip install nncf==2.19.0 openvino==2026.4.1 onnx==1.19.1 onnxruntime scikit-image==0.26.0
+    pip install nncf==2.19.0 openvino==2026.4.1 onnx==1.19.1 onnxruntime==1.32.0
+    pip install scikit-image==0.26.0
     pip install .
     python tools/quantise_efficientnet_lite0.py \
         --out src/lookalike/features/encoders/weights/efficientnet-lite0-int8.onnx
@@ -39,6 +40,7 @@ PARTS = 11
 """Parts of each photo that are taken beside the whole."""
 KEPT_IN_FLOAT = 3
 """Convolutions at the beginning."""
+LEAST_AGREEMENT = 0.99
 
 
 def main() -> None:
@@ -52,9 +54,10 @@ def main() -> None:
     quantised = quantise(onnx.load_from_string(weights), pictures)
     onnx.checker.check_model(quantised)
     data = quantised.SerializeToString()
-    print(
-        f"{len(pictures)} pictures; cosine with float32 (mean, least):", *agreement(weights, data)
-    )
+    mean, least = agreement(weights, data)
+    print(f"{len(pictures)} pictures; cosine with float32: {mean} on average, {least} at the least")
+    if mean < LEAST_AGREEMENT:
+        raise SystemExit(f"the mean is below {LEAST_AGREEMENT}: nothing is written")
     out.write_bytes(data)
     print(f"{out}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
 
@@ -117,7 +120,7 @@ def store_integers(model: onnx.ModelProto) -> None:
 
 
 def agreement(weights: bytes, quantised: bytes) -> tuple[float, float]:
-    """Mean and least cosine of embeddings, on whole photos."""
+    """Mean and least cosine of embeddings, on the whole photos (ranges know them, too)."""
     pictures = calibration()[:: PARTS + 1]
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.disable_quant_qdq", "1")

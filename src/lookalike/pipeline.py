@@ -127,7 +127,7 @@ def index(
     # 3. Read, decode, encode and commit that.
     try:
         for batch in batched(
-            outcomes(run.to_read(), store, encoder, options), options.commit_batch
+            outcomes(run.to_read(), to_read, store, encoder, options), options.commit_batch
         ):
             with watch.within("commit"):
                 run.put(batch)
@@ -235,18 +235,22 @@ AHEAD = 1_024
 """Pictures that may wait while the store commits: two commits' worth, so that no thread waits for
 the disk. What is kept of them is small."""
 
+TURNS = 4
+"""Batches that each thread gets at the least: none is idle while another has a large one."""
+
 RESERVE_BYTES = 220 * 10**6
 """What a run takes beside decoding: batches that wait, the catalogue's cache, threads."""
 
 
 def outcomes(
     entries: Iterable[FileEntry],
+    count: int,
     store: Store,
     encoder: Encoder,
     options: IndexOptions,
     ahead: int = AHEAD,
 ) -> Iterator[Outcome]:
-    """What each file gave, in the order of ``entries``, of which ``ahead`` may be begun early.
+    """What each of about ``count`` files gave, in their order; ``ahead`` may be begun early.
 
     Each thread takes a few files through reading, decoding and encoding before it takes others, so
     that no thread waits for another and no picture is handed on.
@@ -262,9 +266,15 @@ def outcomes(
         ThreadPoolExecutor(options.threads, "index") as pool,
         ThreadPoolExecutor(1, "announce") as announcer,
     ):
-        batches = announced(batched(entries, options.encode_batch), announcer)
-        for batch in ordered_map(pool, work, batches, max(1, ahead // options.encode_batch)):
+        size = batch_size(count, options)
+        batches = announced(batched(entries, size), announcer)
+        for batch in ordered_map(pool, work, batches, max(2 * options.threads, ahead // size)):
             yield from batch
+
+
+def batch_size(count: int, options: IndexOptions) -> int:
+    """Pictures that a thread takes at a time if there are ``count``; at least 1."""
+    return max(1, min(options.encode_batch, -(-count // (TURNS * options.threads))))
 
 
 def announced(

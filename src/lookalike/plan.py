@@ -13,7 +13,7 @@ import shutil
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -25,7 +25,14 @@ from lookalike.config import IndexOptions, library_folder
 from lookalike.decode import BYTES_A_PIXEL, WORKING_SIDE
 from lookalike.errors import InputError, NothingDoneError
 from lookalike.features.encoders import Encoder
-from lookalike.pipeline import batched, encoder_of, first_images, outcomes, resident_bytes
+from lookalike.pipeline import (
+    batch_size,
+    batched,
+    encoder_of,
+    first_images,
+    outcomes,
+    resident_bytes,
+)
 from lookalike.scan import Found, absolute_roots, scan
 from lookalike.stores import SqliteStore, Store
 from lookalike.stores.run import FINAL_REASONS
@@ -34,6 +41,9 @@ from lookalike.types import FileEntry, ImageFacts, LedgerRow, Outcome, Reason, S
 
 SAMPLE = 192
 """Pictures that are read for a plan."""
+
+BATCH = 8
+"""Pictures that a thread takes at a time for a plan: fewer than for indexing, to stop in time."""
 
 WARM_UP = 8
 """Pictures that are read before the clock starts: the encoder's first batch is slow."""
@@ -303,11 +313,13 @@ def measure(
     options: IndexOptions,
     budget_seconds: float,
 ) -> Sample:
-    """Read, decode and encode files as the indexer does; none is begun after the budget.
+    """Read, decode and encode files as the indexer does, in smaller batches.
 
-    The first batch is always read.
+    None is handed to a thread after the budget; each thread then has two of BATCH at most. The
+    first batch is always read.
     """
-    size = options.encode_batch
+    options = replace(options, encode_batch=min(BATCH, options.encode_batch))
+    size = batch_size(len(entries), options)
     start = last = perf_counter()
     in_time = itertools.takewhile(
         lambda _entry: perf_counter() - start < budget_seconds, entries[size:]
@@ -317,11 +329,7 @@ def measure(
     begun = itertools.chain(entries[:size], in_time)
     for batch in batched(
         outcomes(
-            begun,
-            store or cast("Store", _NoStore()),
-            encoder,
-            options,
-            ahead=(options.threads + 1) * size,
+            begun, len(entries), store or cast("Store", _NoStore()), encoder, options, ahead=0
         ),
         size,
     ):

@@ -15,7 +15,14 @@ import pytest
 from PIL import Image
 
 from lookalike.errors import InputError
-from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
+from lookalike.features.encoders import (
+    DEFAULT_ENCODER,
+    Encoder,
+    catalogue,
+    load_encoder,
+    onnx,
+    openvino,
+)
 from lookalike.features.encoders.catalogue import (
     CATALOGUE,
     RUNTIME_VARIABLE,
@@ -228,6 +235,45 @@ def test_float32_is_openvinos_for_many_pictures_and_onnx_runtimes_for_one() -> N
     one, many = done.stdout.strip().split("|")
     assert one.startswith("ONNX Runtime"), done.stderr
     assert many == "OpenVINO on the processor, float32"
+
+
+def test_an_openvino_that_does_not_load_here_is_passed_over_unless_it_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "openvino"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('made for another system')")
+    code = "from lookalike.features.encoders import load_encoder\n"
+    code += "print(load_encoder('efficientnet-lite0', 2).runtime)"
+    quiet = {**without_runtime(), "PYTHONPATH": str(tmp_path)}
+    wanting = {**quiet, RUNTIME_VARIABLE: "openvino"}
+    passed, asked = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables)
+        for variables in (quiet, wanting)
+    )
+    assert passed.stdout.startswith("ONNX Runtime"), passed.stderr
+    assert "OpenVINO does not load here (made for another system)" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("parallel", "amx", "gpu", "pays"),
+    [
+        (1, False, False, False),
+        (2, False, False, True),
+        (2, False, True, False),
+        (1, True, False, True),
+    ],
+)
+def test_openvino_is_chosen_for_many_pictures_without_a_gpu_and_for_matrix_instructions(
+    monkeypatch: pytest.MonkeyPatch, parallel: int, amx: bool, gpu: bool, pays: bool
+) -> None:
+    monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
+    monkeypatch.setattr(catalogue, "multiplies_in_bfloat16", lambda: amx)
+    monkeypatch.setattr(onnx, "built_for_gpu", lambda: gpu)
+    monkeypatch.setattr(openvino, "OpenVinoEncoder", lambda _spec, parallel: ("openvino", parallel))
+    monkeypatch.setattr(onnx, "OnnxEncoder", lambda _spec, parallel: ("onnxruntime", parallel))
+    chosen = load_encoder(DEFAULT_ENCODER, parallel)
+    assert chosen == ("openvino" if pays else "onnxruntime", parallel)
 
 
 def without_runtime() -> dict[str, str]:

@@ -248,7 +248,7 @@ def test_encoder_of_a_new_library_can_be_chosen_and_then_stays(
     command("index", album, "--limit", "3", "--encoder", "efficientnet-lite0-int8").done()
     command("index", album).done()  # with the library's own
     found = command("search", album / "0001.jpg", "--json", "--include-self").done().json()
-    assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
+    assert found["hits"][0]["score"] == pytest.approx(1, abs=5e-3)  # runtimes round differently
     refused = command("index", album, "--encoder", "efficientnet-lite0")
     refused.refused(1, "space efficientnet-lite0-int8", "index into a new library")
 

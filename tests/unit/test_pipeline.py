@@ -20,7 +20,7 @@ import pytest
 from lookalike import IndexOptions, Library, Method
 from lookalike.config import Limits
 from lookalike.errors import InputError, LibraryError, NothingDoneError
-from lookalike.pipeline import IndexReport, batched, highest_logits, ordered_map
+from lookalike.pipeline import IndexReport, batch_size, batched, highest_logits, ordered_map
 from lookalike.stores import SqliteStore
 from lookalike.types import Reason, Record, State
 from tests.conftest import CrashError, ToyEncoder, encoded, fill, picture
@@ -485,6 +485,13 @@ def test_an_error_in_a_thread_ends_the_map_and_cancels_the_rest() -> None:
     with ThreadPoolExecutor(1) as pool, pytest.raises(CrashError):
         list(ordered_map(pool, fail, range(1_000), ahead=4))
     assert len(done) <= 8
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "size"), [(0, 2, 1), (1, 2, 1), (40, 8, 2), (40, 2, 5), (10_000, 8, 32)]
+)
+def test_few_pictures_are_shared_by_all_threads(count: int, workers: int, size: int) -> None:
+    assert batch_size(count, IndexOptions(workers=workers)) == size
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8])

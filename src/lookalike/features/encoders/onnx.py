@@ -38,7 +38,7 @@ class OnnxEncoder(ShippedEncoder):
         # Integers are computed as float32: on older processors the runtime's own sums overflow.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         options.log_severity_level = 4  # a GPU that cannot be used is told by ``runtime``
-        providers = [_CUDA, _CPU] if _CUDA in onnxruntime.get_available_providers() else [_CPU]
+        providers = [_CUDA, _CPU] if built_for_gpu() else [_CPU]
         try:
             self._session = onnxruntime.InferenceSession(self.weights, options, providers=providers)
         except Exception:  # the runtime's errors have no common base; the processor always works
@@ -57,6 +57,11 @@ class OnnxEncoder(ShippedEncoder):
         ]
         embedding, logits = (np.concatenate(column) for column in zip(*outputs, strict=True))
         return Encoded(unit(embedding), logits)
+
+
+def built_for_gpu() -> bool:
+    """Whether the runtime could use a GPU, if there is one."""
+    return _CUDA in onnxruntime.get_available_providers()
 
 
 def _described(*, built_for_gpu: bool, on_gpu: bool) -> str:

@@ -48,7 +48,8 @@ class OpenVinoEncoder(ShippedEncoder):
         self._compiled: dict[int, Any] = {}
         self._compiling = threading.Lock()
         self._requests = threading.local()
-        self.runtime = f"OpenVINO on the processor, {_NAMES[precision]}"
+        own = "8-bit integers, else " if spec.weights.endswith("-int8.onnx") else ""
+        self.runtime = f"OpenVINO on the processor, {own}{_NAMES[precision]}"
         # OpenVINO 2026.4 hangs for good if its first two calls come from two threads at once.
         self.encode(
             np.zeros((self._batch if parallel > 1 else 1, spec.side, spec.side, 3), np.uint8)
