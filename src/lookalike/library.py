@@ -82,7 +82,8 @@ class Library:
         """Open the library in ``folder`` (the user's default one if None).
 
         With ``create`` it need not exist yet; ``add`` makes it. ``encoder`` replaces the default
-        one. Raises LibraryMissingError, LibraryCorruptError, LibraryNewerError.
+        one and any that options name. Raises LibraryMissingError, LibraryCorruptError,
+        LibraryNewerError.
         """
         library = cls(config.library_folder(folder), encoder)
         if not create:

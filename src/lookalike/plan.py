@@ -143,6 +143,8 @@ def plan_paths(
         store = SqliteStore(place) if is_library(place) else None
         try:
             encoder = encoder or encoder_of(store, options.threads, options.encoder)
+            if store:
+                store.require_space(encoder.spec.space)
             return plan(expanded, encoder, options, place, store, sample)
         finally:
             if store:

@@ -141,9 +141,7 @@ class SqliteStore:
             raise LibraryError(f"{self.folder}: opened for reading; open it for writing")
 
     def _ensure_space(self, space: Space) -> int:
-        row = self._connection.execute(
-            "SELECT id, encoder, weights_digest, preprocessing, dim FROM spaces ORDER BY id"
-        ).fetchone()
+        row = self._connection.execute("SELECT id FROM spaces ORDER BY id").fetchone()
         if row is None:
             values = (space.name, space.encoder, space.weights_digest, space.preprocessing)
             cursor = self._connection.execute(
@@ -152,15 +150,22 @@ class SqliteStore:
                 (*values, space.dim),
             )
             return int(cursor.lastrowid or 0)
-        stored = Space(*row[1:])
-        if stored != space:  # a record would have a vector in one space and not in the other
-            raise LibraryError(
-                f"{self.folder}: its vectors are of the space {stored.name}"
-                f" {stored.weights_digest[:12]} ({stored.preprocessing}) and cannot be mixed with"
-                f" {space.name} {space.weights_digest[:12]} ({space.preprocessing});"
-                " index into a new library"
-            )
+        self.require_space(space)
         return int(row[0])
+
+    def require_space(self, space: Space) -> None:
+        """Raise LibraryError if the library's vectors are of another space.
+
+        A record would have a vector in one and not in the other.
+        """
+        for stored in self.spaces()[:1]:
+            if stored != space:
+                raise LibraryError(
+                    f"{self.folder}: its vectors are of the space {stored.name}"
+                    f" {stored.weights_digest[:12]} ({stored.preprocessing}) and cannot be mixed"
+                    f" with {space.name} {space.weights_digest[:12]} ({space.preprocessing});"
+                    " index into a new library"
+                )
 
     def append(self, name: str, columns: dict[str, Any], space: Space | None = None) -> None:
         """Append rows to a series within the current transaction (files first, then the row)."""
