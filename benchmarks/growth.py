@@ -174,14 +174,23 @@ def panel(
         parts.append(f'<path d="M0 {y:.1f}h-4" stroke="#888888"/>')
         parts.append(f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{mark_of(mark)}</text>')
     parts.append(f'<text x="{WIDTH / 2}" y="34" text-anchor="middle">vectors</text>')
-    for name, colour, values in lines:
+    names_at = apart([-up(values[-1]) for _, _, values in lines], 12)
+    for (name, colour, values), name_at in zip(lines, names_at, strict=True):
         points = [(place(size), -up(value)) for size, value in zip(sizes, values, strict=True)]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{colour}"/>' for x, y in points]
-        x, y = points[-1]
-        parts.append(f'<text x="{x + 6:.1f}" y="{y + 4:.1f}" fill="{colour}">{name}</text>')
+        x = points[-1][0] + 6
+        parts.append(f'<text x="{x:.1f}" y="{name_at + 4:.1f}" fill="{colour}">{name}</text>')
     return "\n".join(parts)
+
+
+def apart(places: Sequence[float], least: float) -> list[float]:
+    """The same places, the lower ones moved down where one would be nearer than ``least``."""
+    moved, last = list(places), -math.inf
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
+        moved[i] = last = max(places[i], last + least)
+    return moved
 
 
 def mark_of(value: float) -> str:
