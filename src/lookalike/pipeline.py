@@ -176,8 +176,8 @@ class Stopwatch:
         self._since = now
 
 
-def encoder_of(store: Store | None, parallel: int = 1, name: str | None = None) -> Encoder:
-    """The encoder called ``name``, ready for so many calls at a time.
+def encoder_of(store: Store | None, parallel: int = 0, name: str | None = None) -> Encoder:
+    """The encoder called ``name``, as ``load_encoder`` has it.
 
     By default that of the library's space; for a new library the default one.
     """

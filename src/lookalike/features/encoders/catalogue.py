@@ -49,8 +49,10 @@ RUNTIME_VARIABLE = "LOOKALIKE_RUNTIME"
 """Names a runtime: ``onnxruntime`` or ``openvino``; by default the faster of those installed."""
 
 
-def load_encoder(name: str, parallel: int = 1) -> Encoder:
-    """The encoder called ``name``, ready for ``parallel`` calls at a time.
+def load_encoder(name: str, parallel: int = 0) -> Encoder:
+    """The encoder called ``name``, ready for many pictures in ``parallel`` calls at a time.
+
+    0: for a picture now and then, by whatever starts soonest.
 
     Raises InputError for a name that is neither in the catalogue nor a plug-in, and for an unknown
     runtime; MissingExtraError for a runtime that is asked for and not installed.
@@ -79,7 +81,7 @@ def _shipped(spec: EncoderSpec, parallel: int) -> Encoder:
         try:
             from lookalike.features.encoders.openvino import OpenVinoEncoder
 
-            return OpenVinoEncoder(spec, parallel)
+            return OpenVinoEncoder(spec, max(1, parallel))
         except ImportError as error:  # installed, but not for this system
             if wanted:
                 raise LookalikeError(
@@ -88,7 +90,7 @@ def _shipped(spec: EncoderSpec, parallel: int) -> Encoder:
                 ) from error
     from lookalike.features.encoders.onnx import OnnxEncoder
 
-    return OnnxEncoder(spec, parallel)
+    return OnnxEncoder(spec, max(1, parallel))
 
 
 def _openvino_pays(parallel: int) -> bool:
@@ -101,7 +103,7 @@ def _openvino_pays(parallel: int) -> bool:
         return False
     if multiplies_in_bfloat16():
         return True
-    if parallel == 1:
+    if parallel == 0:
         return False
     from lookalike.features.encoders.onnx import built_for_gpu
 
