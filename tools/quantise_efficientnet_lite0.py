@@ -54,7 +54,7 @@ def main() -> None:
     quantised = quantise(onnx.load_from_string(weights), pictures)
     onnx.checker.check_model(quantised)
     data = quantised.SerializeToString()
-    mean, least = agreement(weights, data)
+    mean, least = agreement(weights, data, pictures[:: PARTS + 1])
     print(f"{len(pictures)} pictures; cosine with float32: {mean} on average, {least} at the least")
     if mean < LEAST_AGREEMENT:
         raise SystemExit(f"the mean is below {LEAST_AGREEMENT}: nothing is written")
@@ -119,9 +119,8 @@ def store_integers(model: onnx.ModelProto) -> None:
         graph.initializer.remove(tensor)
 
 
-def agreement(weights: bytes, quantised: bytes) -> tuple[float, float]:
-    """Mean and least cosine of embeddings, on the whole photos (ranges know them, too)."""
-    pictures = calibration()[:: PARTS + 1]
+def agreement(weights: bytes, quantised: bytes, pictures: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean and least cosine of embeddings; of whole photos that ranges were taken from, too."""
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     found = []

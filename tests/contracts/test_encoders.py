@@ -18,6 +18,7 @@ from lookalike.errors import InputError
 from lookalike.features.encoders import (
     DEFAULT_ENCODER,
     Encoder,
+    EncoderSpec,
     catalogue,
     load_encoder,
     onnx,
@@ -43,7 +44,6 @@ ENCODERS = {
     "openvino, two at a time": lambda: OpenVinoEncoder(SPEC, parallel=2),
     "int8, onnxruntime": lambda: OnnxEncoder(INTEGERS),
     "int8, openvino": lambda: OpenVinoEncoder(INTEGERS, parallel=2),
-    "openvino, float32": lambda: OpenVinoEncoder(SPEC, bfloat16=False),
     "openvino, bfloat16": lambda: OpenVinoEncoder(SPEC, bfloat16=True),
 }
 SIZES = [(1, 1), (1, 500), (500, 1), (3000, 20), (20, 3000), (224, 224), (37, 91)]
@@ -271,10 +271,15 @@ def test_openvino_is_chosen_for_many_pictures_without_a_gpu_and_for_matrix_instr
     monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
     monkeypatch.setattr(catalogue, "multiplies_in_bfloat16", lambda: amx)
     monkeypatch.setattr(onnx, "built_for_gpu", lambda: gpu)
-    monkeypatch.setattr(openvino, "OpenVinoEncoder", lambda _spec, parallel: ("openvino", parallel))
+    monkeypatch.setattr(openvino, "OpenVinoEncoder", made_by_openvino)
     monkeypatch.setattr(onnx, "OnnxEncoder", lambda _spec, parallel: ("onnxruntime", parallel))
     chosen = load_encoder(DEFAULT_ENCODER, parallel)
     assert chosen == ("openvino" if pays else "onnxruntime", max(1, parallel))
+
+
+def made_by_openvino(_spec: EncoderSpec, parallel: int, *, bfloat16: bool) -> tuple[str, int]:
+    assert bfloat16 is catalogue.multiplies_in_bfloat16()
+    return "openvino", parallel
 
 
 def without_runtime() -> dict[str, str]:

@@ -17,6 +17,7 @@ class EncoderSpec:
 
     ``weights_digest`` is the SHA-256 of the weights file, in hex; ``side`` the width and height of
     its square input in pixels; ``preprocessing`` names how a picture becomes that square.
+    ``in_integers``: most layers are of 8-bit integers.
     """
 
     name: str
@@ -29,6 +30,7 @@ class EncoderSpec:
     size_mb: float
     licence: str
     source: str
+    in_integers: bool = False
 
     @property
     def space(self) -> Space:

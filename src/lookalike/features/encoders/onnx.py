@@ -46,7 +46,7 @@ class OnnxEncoder(ShippedEncoder):
                 raise
             self._session = onnxruntime.InferenceSession(self.weights, options, providers=[_CPU])
         self.on_gpu = _CUDA in self._session.get_providers()
-        self.runtime = _described(built_for_gpu=len(providers) == 2, on_gpu=self.on_gpu)
+        self.runtime = _described(self.on_gpu)
 
     def encode(self, pixels: PixelArray) -> Encoded:
         # On the processor one picture at a time is fastest: its layers' outputs stay in the cache.
@@ -64,9 +64,9 @@ def built_for_gpu() -> bool:
     return _CUDA in onnxruntime.get_available_providers()
 
 
-def _described(*, built_for_gpu: bool, on_gpu: bool) -> str:
+def _described(on_gpu: bool) -> str:
     if on_gpu:
         return "ONNX Runtime on the GPU (CUDA)"
-    if built_for_gpu:
+    if built_for_gpu():
         return "ONNX Runtime on the processor; it is built for CUDA, but found no usable GPU"
     return "ONNX Runtime on the processor"

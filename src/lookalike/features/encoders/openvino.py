@@ -1,7 +1,7 @@
-"""Runs an encoder of the catalogue with OpenVINO, in bfloat16 where the processor has AMX.
+"""Runs an encoder of the catalogue with OpenVINO, in float32 or bfloat16.
 
-More than twice as fast as float32 there; a vector's cosine with its float32 twin is 0.999 on
-average. Measured in ``docs/adr/0004-inference.md``.
+The latter is more than twice as fast where the processor has AMX; a vector's cosine with its
+float32 twin is 0.999 on average. Measured in ``docs/adr/0004-inference.md``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 
 from lookalike import kernels
 from lookalike.features.encoders.base import Encoded, EncoderSpec, unit
-from lookalike.features.encoders.catalogue import multiplies_in_bfloat16
 from lookalike.features.encoders.shipped import ShippedEncoder
 from lookalike.types import PixelArray
 
@@ -31,14 +30,10 @@ _NAMES = {"bf16": "bfloat16", "f32": "float32"}
 class OpenVinoEncoder(ShippedEncoder):
     """An Encoder as ``OnnxEncoder`` is one; ``parallel`` calls share the processor's cores."""
 
-    def __init__(
-        self, spec: EncoderSpec, parallel: int = 1, *, bfloat16: bool | None = None
-    ) -> None:
-        """``bfloat16``: whether to compute in it; by default where the processor has AMX."""
+    def __init__(self, spec: EncoderSpec, parallel: int = 1, *, bfloat16: bool = False) -> None:
         super().__init__(spec)
         self._core = _core()
-        wanted = multiplies_in_bfloat16() if bfloat16 is None else bfloat16
-        precision = "bf16" if wanted else "f32"
+        precision = "bf16" if bfloat16 else "f32"
         self._batch = BATCH[precision]
         self._options = {
             "NUM_STREAMS": str(parallel),
@@ -48,7 +43,7 @@ class OpenVinoEncoder(ShippedEncoder):
         self._compiled: dict[int, Any] = {}
         self._compiling = threading.Lock()
         self._requests = threading.local()
-        own = "8-bit integers, else " if spec.weights.endswith("-int8.onnx") else ""
+        own = "8-bit integers, else " if spec.in_integers else ""
         self.runtime = f"OpenVINO on the processor, {own}{_NAMES[precision]}"
         # OpenVINO 2026.4 hangs for good if its first two calls come from two threads at once.
         self.encode(
