@@ -9,6 +9,7 @@
     │   ├── LibraryMissingError        there is none at that place
     │   ├── LibraryCorruptError        a file of it is damaged
     │   ├── LibraryNewerError          it was written by a newer lookalike
+    │   ├── LibraryOlderError          it was written by an older one, and cannot be migrated here
     │   ├── LibraryLockedError         another process is writing to it
     │   └── StorageError               the disk is full, or refuses to be written
     ├── NothingDoneError           1   a run found nothing that it could do
@@ -57,6 +58,10 @@ class LibraryCorruptError(LibraryError):
 
 class LibraryNewerError(LibraryError):
     """The library's format is newer than this version can read."""
+
+
+class LibraryOlderError(LibraryError):
+    """The library's format is older, and it cannot be migrated where it lies."""
 
 
 class LibraryLockedError(LibraryError):

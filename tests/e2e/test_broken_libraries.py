@@ -8,9 +8,13 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from lookalike.stores.schema import MIGRATIONS
 
 from .command import Command
 from .contents import contents, segment_files
@@ -209,6 +213,33 @@ def test_catalogue_whose_creation_was_interrupted_is_completed_by_index(
     (command.library / "catalog.sqlite").touch()
     command("search", album / "0000.jpg").refused(1, "catalog.sqlite", "index")
     assert command("index", album).done().counts() == {("indexed", "new"): 6}
+
+
+def made_older(library: Path) -> None:
+    """Takes a catalogue back to the format of the first version."""
+    with closing(sqlite3.connect(library / "catalog.sqlite")) as connection:
+        for table in ("labels", "tiles", "decisions", "settings"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
+
+
+def test_catalogue_of_an_older_version_is_migrated_when_it_is_read(
+    filled: Command, newcomer: Path
+) -> None:
+    before = contents(filled.library)
+    made_older(filled.library)
+    filled("search", newcomer).done()
+    assert contents(filled.library) == before
+    with closing(sqlite3.connect(filled.library / "catalog.sqlite")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+
+def test_catalogue_of_an_older_version_that_somebody_writes_to_is_refused(
+    filled: Command, newcomer: Path
+) -> None:
+    made_older(filled.library)
+    with FileLock(filled.library / "writer.lock"):
+        filled("search", newcomer).refused(1, "format 1", "wait for its writer")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from lookalike.errors import (
     LibraryLockedError,
     LibraryMissingError,
     LibraryNewerError,
+    LibraryOlderError,
     StorageError,
 )
 
@@ -34,7 +35,7 @@ LOG_PAGES = 8_192
 """Pages of 4 KiB after which the log is folded into the catalogue; a page that many commits changed
 is then copied once."""
 
-MIGRATIONS = ("m001_initial.sql",)
+MIGRATIONS = ("m001_initial.sql", "m002_meaning.sql")
 """Append only; the catalogue's ``user_version`` is how many of these were applied."""
 
 
@@ -54,9 +55,14 @@ def connect_reader(folder: Path, *, shared: bool = False) -> sqlite3.Connection:
         connection = _open_reading(path, shared)
     with closing_on_error(connection), readable_errors(folder):
         version = _check_identity(connection, path)
-        if version < len(MIGRATIONS):
+        if not version:
             raise LibraryCorruptError(
                 f"{path}: its creation was interrupted; index into it again to complete it"
+            )
+        if version < len(MIGRATIONS):
+            raise LibraryOlderError(
+                f"{path}: format {version}, this version reads {len(MIGRATIONS)}, and it cannot be"
+                " brought up to date here; make its folder writable, or wait for its writer to end"
             )
     return connection
 

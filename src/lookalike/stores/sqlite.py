@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from lookalike.errors import (
     LibraryCorruptError,
     LibraryError,
     LibraryLockedError,
+    LibraryOlderError,
 )
 from lookalike.stores import schema
 from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
@@ -68,11 +70,25 @@ class SqliteStore:
                 with schema.readable_errors(self.folder):
                     self.trim()
             else:
-                self._connection = schema.connect_reader(self.folder)
+                self._connection = self._connect_reader()
             self._content = schema.connect_reader(self.folder, shared=True)
         except BaseException:
             self._release()
             raise
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        """A reading connection; a catalogue of an older version is migrated first."""
+        try:
+            return schema.connect_reader(self.folder)
+        except LibraryOlderError as older:
+            try:
+                self._acquire()
+                schema.connect_writer(self.folder).close()
+            except LibraryError as refused:
+                raise older from refused
+            finally:
+                self._release()
+        return schema.connect_reader(self.folder)
 
     def _acquire(self) -> None:
         with schema.readable_errors(self.folder):
@@ -191,7 +207,7 @@ class SqliteStore:
             if orphans:
                 self._bury(b"".join(row[1] for row in orphans))
                 keys = [(row[0],) for row in orphans]
-                for table in ("thumbnails", "logits"):
+                for table in ("thumbnails", "logits", "labels", "tiles"):
                     db.executemany(f"DELETE FROM {table} WHERE record = ?", keys)
                 db.executemany("DELETE FROM records WHERE key = ?", keys)
         return forgotten
