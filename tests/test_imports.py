@@ -13,7 +13,7 @@ import lookalike
 SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
-BASE = {*GROUND, "config", "conditions", "kernels"}
+BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
 MIDDLE = {*BASE, "scan", "decode", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
@@ -21,12 +21,13 @@ ALLOWED = {
     "errors": {"types"},
     "config": {*GROUND, "kernels"},
     "conditions": GROUND,
+    "categories": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
     "stores": {*GROUND, "config", "conditions"},
-    "indexes": {*GROUND, "config", "features", "kernels", "stores"},
+    "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "query": MIDDLE,
     "evaluate": {*MIDDLE, "query"},

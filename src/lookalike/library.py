@@ -6,31 +6,45 @@ import os
 import random
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
 
 from lookalike import config
+from lookalike.categories import Category
+from lookalike.categories.lexicon import categories_named
 from lookalike.conditions import Condition, parse_condition
 from lookalike.errors import InputError, LibraryMissingError
-from lookalike.features.encoders import Encoder
-from lookalike.pipeline import IndexReport, Progress, Silence, Stopwatch, encoder_of, index
+from lookalike.features.encoders import Encoder, load_encoder
+from lookalike.pipeline import (
+    FillReport,
+    IndexReport,
+    Progress,
+    Silence,
+    Stopwatch,
+    encoder_of,
+    fill,
+    index,
+)
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
+from lookalike.query.categories import CategoryCounts, count_categories
 from lookalike.query.inputs import InputReader
 from lookalike.query.search import Method
-from lookalike.query.tables import Tables
+from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term
 from lookalike.scan import absolute_roots
 from lookalike.stores import SqliteStore
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     LedgerRow,
+    Likeness,
     Record,
     SearchResult,
     Sheet,
@@ -65,9 +79,10 @@ class Library:
     def __init__(self, folder: Path, encoder: Encoder | None) -> None:
         """Use ``Library.open``."""
         self.folder = folder
-        self._given_encoder = self._encoder = encoder
+        self._given_encoder = encoder
+        self._encoders: dict[str, Encoder] = {}
         self._store: SqliteStore | None = None
-        self._tables: Tables | None = None
+        self._tables: dict[str, Tables] = {}
         self._version: int | None = None
         self._unindexed = 0
 
@@ -94,7 +109,7 @@ class Library:
         """Release the library's files. Closing twice is harmless."""
         if self._store is not None:
             self._store.close()
-            self._store = self._tables = None
+            self._store, self._tables = None, {}
 
     def __enter__(self) -> Library:
         return self
@@ -136,13 +151,51 @@ class Library:
         with readable_errors(self.folder):
             store = SqliteStore(self.folder, write=True)
             try:
-                encoder = self._given_encoder or encoder_of(store, options.threads, options.encoder)
+                encoder = self._given_encoder or self._own_encoder(store, options)
                 report = index(store, encoder, expanded, options, progress)
+                report = self._filled(store, report, absolute_roots(expanded), options, progress)
                 return self._refreshed(store, report, progress)
             finally:
                 if fresh and next(store.ledger(), None) is None:
                     store.discard()
                 store.close()
+
+    def add_space(
+        self,
+        encoder: str | Encoder,
+        paths: Iterable[str | os.PathLike[str]] | None = None,
+        options: config.IndexOptions = config.IndexOptions(),
+        progress: Progress | None = None,
+    ) -> FillReport:
+        """Give records vectors of a further encoder, by name or itself; the others stay.
+
+        ``paths``: only of files at or under these, by default all. Searches go on meanwhile in the
+        library's default space. Killed, the same call continues. Raises InputError for an unknown
+        encoder, and what ``add`` raises.
+        """
+        roots = None if paths is None else absolute_roots(os.fspath(path) for path in paths)
+        with readable_errors(self.folder), self._writing() as store:
+            made = load_encoder(encoder, options.threads) if isinstance(encoder, str) else encoder
+            self._encoders[made.spec.name] = made
+            report = fill(store, made, roots, options, progress)
+            Tables(store, report.space, self.folder / "derived").refresh()
+        return report
+
+    def choose_space(self, name: str) -> None:
+        """Make a space the one that searches use by default. Raises InputError if there is none."""
+        with readable_errors(self.folder), self._writing() as store:
+            store.choose_space(name)
+
+    def spaces(self) -> list[Space]:
+        """The spaces in which records have vectors, the default first."""
+        with readable_errors(self.folder):
+            return self._reader().spaces()
+
+    def spaces_held(self) -> list[tuple[Space, int]]:
+        """The spaces, the default first, and how many live records have a vector in each."""
+        with readable_errors(self.folder):
+            store = self._reader()
+            return [(space, int(store.vectors(space).live.sum())) for space in store.spaces()]
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen with its state and reason, ordered by path."""
@@ -160,6 +213,9 @@ class Library:
         combine: str = "mean",
         include_self: bool = False,
         where: str | Condition | None = None,
+        category: str | None = None,
+        least: str | Likeness | None = None,
+        space: str | None = None,
         exact: bool = False,
     ) -> SearchResult:
         """The k records most like one or several inputs, best first.
@@ -168,17 +224,33 @@ class Library:
         more than there are gives all. ``combine``: "mean" compares with the mean of the inputs,
         "all" wants some likeness to every one. Inputs that are records of the library are left out
         unless ``include_self``. ``where`` keeps to records for which a condition holds (see
-        ``conditions``); if it holds for k, k come back. ``exact`` compares with every such record,
-        where otherwise an index may look at fewer; the result says which it was. Raises InputError
-        for values that cannot be used, and for an input picture that cannot be read.
+        ``conditions``); if it holds for k, k come back. ``category``: only records that surely show
+        this, a name like "cat" or "animal". ``least``: leave out hits that are less alike, "likely"
+        or "maybe". ``space``: by name, the library's default one if None. ``exact`` compares with
+        every such record, where otherwise an index may look at fewer; the result says which it was.
+        Raises InputError for values that cannot be used, and for an input picture that cannot be
+        read.
         """
         sources = [inputs] if isinstance(inputs, str | Path | UUID | Term) else list(inputs)
         request = _request(k, method, combine, include_self, where, exact)
+        request = replace(request, category=_category(category), least=_least(least))
         terms = _terms(sources, method, combine)
         with readable_errors(self.folder):
-            result = self._answerer(request).answer(terms)
-            self._index_soon(request)
+            result = self._answerer(request, space).answer(terms)
+            self._index_soon(request, result)
             return result
+
+    def compare(
+        self,
+        inputs: Source | Sequence[Source],
+        spaces: Sequence[str],
+        k: int = 5,
+        **options: Any,
+    ) -> list[SearchResult]:
+        """The same search in several spaces, in their order; ``options`` as ``search`` has them."""
+        if len(spaces) < 2:
+            raise InputError(f"spaces {', '.join(spaces)}: name two or more to compare")
+        return [self.search(inputs, k, space=space, **options) for space in spaces]
 
     def search_many(
         self,
@@ -198,13 +270,29 @@ class Library:
         terms = _terms(inputs, method, "mean")
         with readable_errors(self.folder):
             results = self._answerer(request).answer_each(terms)
-            self._index_soon(request)
+            self._index_soon(request, results[0])
             return results
 
-    def _answerer(self, request: Request) -> Answerer:
-        tables, store = self._current(), self._reader()
-        reader = InputReader(store, tables, lambda: self._encoder_of(store), request.method)
+    def _answerer(self, request: Request, space: str | None = None) -> Answerer:
+        tables, store = self._current(space), self._reader()
+        reader = InputReader(store, tables, lambda: self._encoder_of(tables.space), request.method)
         return Answerer(tables, store, reader, request)
+
+    def categories(self, name: str | None = None) -> CategoryCounts:
+        """What the records show, as trees with counts; only at or below a category if named.
+
+        A record counts for a category that it shows with a confidence of at least 0.5, and for all
+        above that. Raises InputError for a name that is not known, and where no space has classes.
+        """
+        top = _category(name)
+        with readable_errors(self.folder):
+            index = self._current().labelled_by.categories
+            if index.empty:
+                raise InputError(
+                    f"{self.folder}: no space of this library has classes; index with"
+                    " efficientnet-lite0, too"
+                )
+            return count_categories(index, top)
 
     def random_record(self, seed: int | None = None) -> UUID:
         """The id of a record drawn evenly; the same seed and library give the same one."""
@@ -264,7 +352,7 @@ class Library:
 
         with readable_errors(self.folder):
             tables, store = self._current(), self._reader()
-            encoder = partial(self._encoder_of, store)
+            encoder = partial(self._encoder_of, tables.space)
             return examine(self.folder, store, tables, encoder, queries, every=every)
 
     def neighbours(self, k: int = 30) -> NeighbourGraph:
@@ -283,24 +371,72 @@ class Library:
 
     @property
     def space(self) -> Space:
-        """The space that searches use: the library's first."""
+        """The space that searches use unless they name another."""
+        return self._space(None)
+
+    def _space(self, name: str | None) -> Space:
         spaces = self._reader().spaces()
         if not spaces:
             raise LibraryMissingError(f"{self.folder}: nothing is indexed yet; index a folder")
-        return spaces[0]
+        found = next((space for space in spaces if name in (None, space.name)), None)
+        if found is None:
+            known = ", ".join(space.name for space in spaces)
+            raise InputError(f"space {name!r}: this library has: {known}")
+        return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[SqliteStore]:
+        """The library that is there, for writing; readers see it afterwards."""
+        self._reader()  # raises if there is none
+        store = SqliteStore(self.folder, write=True)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _own_encoder(self, store: SqliteStore, options: config.IndexOptions) -> Encoder:
+        """What makes the vectors of the default space, or the one that options name if new."""
+        named = None if store.spaces() else options.encoder
+        return encoder_of(store, options.threads, named)
+
+    def _filled(
+        self,
+        store: SqliteStore,
+        report: IndexReport,
+        roots: Sequence[str],
+        options: config.IndexOptions,
+        progress: Progress | None,
+    ) -> IndexReport:
+        """The report of a run, once the library's other spaces have what is new, too."""
+        if self._given_encoder is not None:
+            return report
+        first, *others = [space.name for space in store.spaces()]
+        if options.encoder is not None and options.encoder not in (first, *others):
+            others.append(options.encoder)
+        filled = []
+        for name in others:
+            encoder = load_encoder(name, options.threads)
+            filled.append(fill(store, encoder, roots, options, progress))
+        return replace(report, filled=tuple(filled))
 
     def _reader(self) -> SqliteStore:
         if self._store is None:
             self._store = SqliteStore(self.folder)
         return self._store
 
-    def _current(self) -> Tables:
+    def _current(self, space: str | None = None) -> Tables:
         """The tables of the last commit; new ones if another process or ``add`` has committed."""
         version = self._reader().version()
-        if self._tables is None or version != self._version:
-            derived = self.folder / "derived"
-            self._tables, self._version = Tables(self._reader(), self.space, derived), version
-        return self._tables
+        if version != self._version:
+            self._tables, self._version = {}, version
+        own = self._space(space)
+        if own.name not in self._tables:
+            self._tables[own.name] = Tables(self._reader(), own, self.folder / "derived")
+            for other in self._reader().spaces() if not has_classes(own) else ():
+                if has_classes(other):
+                    self._tables[own.name].labelled_by = self._current(other.name)
+                    break
+        return self._tables[own.name]
 
     # -- indexes ---------------------------------------------------------------------------------
 
@@ -311,15 +447,14 @@ class Library:
         was made.
         """
         with readable_errors(self.folder):
-            tables = self._current()
-            made = tables.derived.refresh(tables)
-            if made:
-                self._tables = None
-            return made
+            made = [self._current(space.name).refresh() for space in self._reader().spaces()]
+            if any(made):
+                self._tables = {}
+            return any(made)
 
-    def _index_soon(self, request: Request) -> None:
+    def _index_soon(self, request: Request, result: SearchResult) -> None:
         """Make an index that searches go without, beside them, once a second search wants it."""
-        tables = self._tables
+        tables = self._tables.get(result.space or "")
         if tables is None or request.exact or not tables.wants_index(request.method.by):
             return
         self._unindexed += 1
@@ -328,8 +463,8 @@ class Library:
             thread.start()
 
     def _make_index(self, tables: Tables) -> None:
-        if tables.derived.refresh(tables) and self._tables is tables:
-            self._tables = None  # the next search opens what was made
+        if tables.refresh() and self._tables.get(tables.space.name) is tables:
+            del self._tables[tables.space.name]  # the next search opens what was made
 
     def _refreshed(
         self, store: SqliteStore, report: IndexReport, progress: Progress | None
@@ -337,14 +472,18 @@ class Library:
         """The report of a run, once the indexes have been made that pay."""
         watch = Stopwatch(progress or Silence())
         watch.stage("index")
-        tables = Tables(store, store.spaces()[0], self.folder / "derived")
-        tables.derived.refresh(tables)
+        for space in store.spaces():
+            Tables(store, space, self.folder / "derived").refresh()
         return replace(report, seconds={**report.seconds, **watch.seconds()})
 
-    def _encoder_of(self, store: SqliteStore) -> Encoder:
-        if self._encoder is None:
-            self._encoder = encoder_of(store)
-        return self._encoder
+    def _encoder_of(self, space: Space) -> Encoder:
+        """What makes vectors of a space: the given encoder, or the one of that name."""
+        given = self._given_encoder
+        if given is not None and space.name not in self._encoders:
+            return given
+        if space.name not in self._encoders:
+            self._encoders[space.name] = load_encoder(space.encoder)
+        return self._encoders[space.name]
 
 
 def _as_term(source: Source) -> Term:
@@ -377,6 +516,33 @@ def _request(
         raise InputError(f"k {k}: at least 1 hit must be asked for")
     condition = None if where is None else parse_condition(str(where))  # checks trees, too
     return Request(k, method, combine, include_self, condition, exact)
+
+
+def _category(name: str | None) -> Category | None:
+    if name is None:
+        return None
+    found = categories_named(name.strip().casefold())
+    if len(found) != 1:
+        known = ", ".join(one.name for one in found)
+        raise InputError(
+            f"category {name!r}: "
+            + (
+                f"stands for several, name one of: {known}"
+                if found
+                else "not known; lookalike categories lists those of a library"
+            )
+        )
+    return found[0]
+
+
+def _least(word: str | Likeness | None) -> Likeness | None:
+    if word is None:
+        return None
+    try:
+        return Likeness(word)
+    except ValueError as error:
+        known = ", ".join(one.value for one in Likeness)
+        raise InputError(f"least {word!r}: not known; use one of: {known}") from error
 
 
 def _check_weights(terms: Sequence[Term], method: Method, combine: str) -> None:

@@ -230,15 +230,42 @@ CHI_SQUARE = Measure("chi-square", 0.0, float("inf"), False)
 INTERSECTION = Measure("intersection", 0.0, 1.0, True)
 BHATTACHARYYA = Measure("bhattacharyya", 0.0, 1.0, False)
 MIX = Measure("mix", -1.0, 1.0, True)
+SHARE = Measure("share", 0.0, 1.0, True)
+"""How surely a picture shows what words name."""
 
 COLOUR_MEASURES: Mapping[str, Measure] = {
     m.name: m for m in (CORRELATION, CHI_SQUARE, INTERSECTION, BHATTACHARYYA)
 }
 
 
+class Likeness(StrEnum):
+    """How sure it is that a hit is like what was asked for."""
+
+    LIKELY = "likely"
+    MAYBE = "maybe"
+    UNLIKELY = "unlikely"
+
+    @property
+    def order(self) -> int:
+        """0 for the surest."""
+        return list(Likeness).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a picture shows, with a confidence 0..1; ``category`` is an id of the tree or None."""
+
+    name: str
+    confidence: float
+    category: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class QueryInput:
-    """One input as it was understood: where it came from and which record it is, if any."""
+    """One input as it was understood: where it came from and which record it is, if any.
+
+    ``understood`` and ``unknown``: of words, those that were and were not.
+    """
 
     term: str
     weight: float
@@ -247,6 +274,8 @@ class QueryInput:
     crop: tuple[float, float, float, float] | None = None
     thumbnail: bytes | None = field(default=None, repr=False, compare=False)
     """A JPEG of the input, where it is not a record's own picture."""
+    understood: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +283,8 @@ class Hit:
     """One answer. ``distance`` ascends with rank for every measure; ``score`` is the measure's own.
 
     ``input_scores`` holds the score against each input, in their order; with one input, its score.
+    ``likeness`` is None where the library is too small to say. ``label``: what the picture shows,
+    None where that is unsure or the library has no classes.
     """
 
     rank: int
@@ -263,6 +294,8 @@ class Hit:
     higher_is_better: bool
     distance: float
     input_scores: tuple[float, ...]
+    likeness: Likeness | None = None
+    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +315,16 @@ class SearchResult:
     options: Mapping[str, Any] = field(default_factory=dict)
     where: str | None = None
     """The condition that all hits fulfil, if one was set."""
+    category: str | None = None
+    """The category that all hits show, if one was asked for."""
+    least: Likeness | None = None
+    """How alike hits are at the least, if that was asked for."""
+
+    @property
+    def nothing_alike(self) -> bool:
+        """Whether nothing here is like what was asked for: no hit is more than unlikely."""
+        words = [hit.likeness for hit in self.hits]
+        return all(word is Likeness.UNLIKELY for word in words)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values for JSON; an unbounded range end is None."""
@@ -292,6 +335,8 @@ class SearchResult:
             **self.options,
             "combine": self.combine,
             **({} if self.where is None else {"where": self.where}),
+            **({} if self.category is None else {"category": self.category}),
+            **({} if self.least is None else {"min": self.least.value}),
             "space": self.space,
             "searched": self.searched,
             "exact": self.exact,
@@ -301,7 +346,11 @@ class SearchResult:
                 "higher_is_better": self.measure.higher_is_better,
             },
         }
-        return {"query": query, "hits": [_hit_dict(hit) for hit in self.hits]}
+        return {
+            "query": query,
+            "nothing_alike": self.nothing_alike,
+            "hits": [_hit_dict(hit) for hit in self.hits],
+        }
 
 
 def _input_dict(item: QueryInput) -> dict[str, Any]:
@@ -313,6 +362,8 @@ def _input_dict(item: QueryInput) -> dict[str, Any]:
         "path": item.path,
         "id": record,
         "crop": crop,
+        **({"understood": list(item.understood)} if item.understood else {}),
+        **({"unknown": list(item.unknown)} if item.unknown else {}),
     }
 
 
@@ -324,7 +375,15 @@ def _hit_dict(hit: Hit) -> dict[str, Any]:
         "score": hit.score,
         "distance": hit.distance,
         "input_scores": list(hit.input_scores),
+        "likeness": hit.likeness.value if hit.likeness else None,
+        "label": _label_dict(hit.label),
     }
+
+
+def _label_dict(label: Label | None) -> dict[str, Any] | None:
+    if label is None:
+        return None
+    return {"name": label.name, "confidence": label.confidence, "category": label.category}
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,10 @@ def test_a_condition_that_holds_for_few_gives_all_of_these_and_says_so(
 ) -> None:
     query = ("search", photos / "originals/coffee.png", "--where", "format = 'webp'")
     answer = indexed(*query).done()
-    assert answer.talk == ["lookalike: -k 5: only 1 records can be compared; showing all"]
+    assert answer.talk == [
+        "lookalike: -k 5: only 1 records can be compared; showing all",
+        "lookalike: nothing here is like that",
+    ]
     header, hit, compared = answer.text.splitlines()
     assert header.split()[0] == "rank"
     assert hit.endswith("astronaut.webp")

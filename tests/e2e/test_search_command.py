@@ -392,7 +392,8 @@ def test_json_has_the_documented_shape(indexed: Command, outside: Path, photos: 
     }
     assert len(result["hits"]) == 2
     for hit in result["hits"]:
-        assert list(hit) == ["rank", "id", "paths", "score", "distance", "input_scores"]
+        own = ["rank", "id", "paths", "score", "distance", "input_scores", "likeness", "label"]
+        assert list(hit) == own
         assert [records[path]["record"] for path in hit["paths"]] == [hit["id"]] * len(hit["paths"])
         assert len(hit["input_scores"]) == 2
 
@@ -418,11 +419,13 @@ def test_table_has_a_row_per_hit_with_the_scores_of_each_input(
     answer = indexed("search", *queries, "--by", "colour").done()
     header, *rows, compared = answer.text.splitlines()
     assert re.fullmatch(r"exact: the nearest of \d+ records", compared)
-    assert header.split() == ["rank", "bhattacharyya", "each", "input", "id", "path"]
+    way = ["rank", "bhattacharyya", "alike", "each", "input", "id", "shows", "path"]
+    assert header.split() == way
     ranked = [row for row in rows if row.split()[0].isdigit()]
     assert len(ranked) == 5
     for row, hit in zip(ranked, hits(indexed, *queries, "--by", "colour"), strict=True):
-        rank, score, one, two, record, *_path = row.split()
+        rank, score, likeness, one, two, record, *_path = row.split()
+        assert likeness == hit["likeness"]
         assert (int(rank), record) == (hit["rank"], hit["id"])
         shown = [float(score), float(one), float(two)]
         assert shown == pytest.approx([hit["score"], *hit["input_scores"]], abs=6e-4)

@@ -151,18 +151,18 @@ def test_a_caption_stays_within_its_cell(caption: str) -> None:
 
 
 def test_the_sheet_is_a_png_file(tmp_path: Path) -> None:
-    write_png(sheet(), tmp_path / "sheet.png")
+    write_png([sheet()], tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.format == "PNG"
         assert boxes(image.convert("RGB"), GREEN) == 3
-    assert (tmp_path / "sheet.png").read_bytes() == png(sheet())
+    assert (tmp_path / "sheet.png").read_bytes() == png([sheet()])
 
 
 # -- the page --------------------------------------------------------------------------------------
 
 
 def test_names_are_escaped() -> None:
-    text = page(sheet(caption='<script>"x"&\'.jpg'))
+    text = page([sheet(caption='<script>"x"&\'.jpg')])
     assert "<script>" not in text
     assert "&lt;script&gt;&quot;x&quot;&amp;&#x27;.jpg" in text
 
@@ -174,12 +174,12 @@ def test_no_name_opens_a_tag_or_leaves_an_attribute(caption: str, title: str) ->
 
     asked = Sheet(title, [Tile(None, [caption, caption])], [tile(BLUE, "1.", caption)])
     plain_one = Sheet("", [Tile(None, ["", ""])], [tile(BLUE, "1.", "")])
-    assert shape(page(asked)) == shape(page(plain_one))
-    page(asked).encode("utf-8")
+    assert shape(page([asked])) == shape(page([plain_one]))
+    page([asked]).encode("utf-8")
 
 
 def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
-    write_html(sheet(2, 3), tmp_path / "sheet.html")
+    write_html([sheet(2, 3)], tmp_path / "sheet.html")
     text = (tmp_path / "sheet.html").read_text("utf-8")
     assert text.count("<img ") == text.count("data:image/jpeg;base64,") == 5
     assert "http" not in text
@@ -187,8 +187,8 @@ def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
 
 
 def test_a_page_without_hits_says_so() -> None:
-    assert "nothing to show" in page(Sheet("", [Tile(None, ["gone"])], []))
-    assert "no picture" in page(Sheet("", [Tile(None, ["gone"])], []))
+    assert "nothing to show" in page([Sheet("", [Tile(None, ["gone"])], [])])
+    assert "no picture" in page([Sheet("", [Tile(None, ["gone"])], [])])
 
 
 def test_a_jpeg_on_the_page_is_the_one_given() -> None:
@@ -196,7 +196,7 @@ def test_a_jpeg_on_the_page_is_the_one_given() -> None:
 
     jpeg = sheet().inputs[0].jpeg
     assert jpeg is not None
-    start = page(sheet()).index("base64,") + 7
-    encoded_jpeg = page(sheet())[start : page(sheet()).index('"', start)]
+    start = page([sheet()]).index("base64,") + 7
+    encoded_jpeg = page([sheet()])[start : page([sheet()]).index('"', start)]
     assert Image.open(io.BytesIO(base64.b64decode(encoded_jpeg))).size == (256, 256)
     assert base64.b64decode(encoded_jpeg) == jpeg

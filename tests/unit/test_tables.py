@@ -17,7 +17,7 @@ from lookalike.indexes import CompactIndex, ExactIndex, colour, compact
 from lookalike.indexes.derived import DerivedFolder, digest
 from lookalike.query import tables
 from lookalike.query.tables import Tables
-from lookalike.stores.base import HistogramTable, VectorTable
+from lookalike.stores.base import HistogramTable, LogitTable, VectorTable
 from lookalike.types import ID_DTYPE, Space
 from tests.conftest import histogram_table, picture, record_ids, vector_table
 
@@ -121,6 +121,9 @@ class MemoryStore:
         assert space == SPACE
         return self.vectors, self.histograms
 
+    def logits(self, space: Space) -> LogitTable:
+        raise AssertionError("the toy space has no classes")
+
     def matching(self, condition: Any) -> np.ndarray[Any, Any]:
         assert condition == SHORT
         self.asked += 1
@@ -141,7 +144,7 @@ def opened(folder: Path, rows: int = ROWS) -> Tables:
 
 def test_every_index_is_made_once(tmp_path: Path) -> None:
     own = opened(tmp_path)
-    own.derived.refresh(own)
+    own.refresh()
     for exact in (True, False):
         assert own.meaning(exact=exact) is own.meaning(exact=exact)
         model, index = own.reduced("linear", 5, exact=exact)
@@ -159,7 +162,7 @@ def test_meaning_is_compact_only_if_codes_are_there_and_exactness_is_not_asked(
     own = opened(tmp_path)
     assert isinstance(own.meaning(exact=False), ExactIndex)
     assert own.wants_index("meaning")
-    assert own.derived.refresh(own)
+    assert own.refresh()
     assert isinstance(own.meaning(exact=False), CompactIndex)  # found while the tables are in use
     assert not own.wants_index("meaning")
     assert own.meaning(exact=True) is own.exact
@@ -177,7 +180,7 @@ def test_reduced_vectors_get_codes_when_they_are_asked_for(tmp_path: Path) -> No
 
 def test_small_tables_are_searched_exactly(tmp_path: Path) -> None:
     own = opened(tmp_path, rows=99)
-    own.derived.refresh(own)
+    own.refresh()
     assert own.meaning(exact=False) is own.exact
     assert isinstance(own.reduced("linear", 5, exact=False)[1], ExactIndex)
     assert not own.wants_index("meaning")
@@ -193,22 +196,22 @@ def test_a_set_of_another_version_goes_when_a_new_one_is_kept(tmp_path: Path) ->
     folder.mkdir(parents=True)
     (folder / "v1-200-200-abc.groups.npy").write_bytes(b"old")
     own = opened(tmp_path)
-    own.derived.refresh(own)
+    own.refresh()
     assert not list(folder.glob("v1-*"))
     assert list(folder.glob("v2-*"))
 
 
 def test_refreshing_makes_codes_and_coarse_rows_once(tmp_path: Path) -> None:
-    assert opened(tmp_path).derived.refresh(opened(tmp_path))
+    assert opened(tmp_path).refresh()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["colour", "compact"]
     assert [path.name for path in (tmp_path / "compact").iterdir()] == ["toy"]
-    assert not opened(tmp_path).derived.refresh(opened(tmp_path))
+    assert not opened(tmp_path).refresh()
 
 
 def test_where_nothing_can_be_written_searches_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     own = opened(tmp_path / "file" / "derived")
-    assert not own.derived.refresh(own)
+    assert not own.refresh()
     query = POINTS[3]
     assert own.meaning(exact=False).nearest(query, 3).rows[0] == 3
     model, index = own.reduced("linear", 5, exact=False)

@@ -62,6 +62,33 @@ def test_file_forces_a_path_that_need_not_exist_yet() -> None:
     assert parse("file:file:a") == expected("file:file:a", "file:a")
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "weight"),
+    [
+        ("red sports car", "red sports car", 1.0),
+        ("text:cat", "cat", 1.0),
+        ("-2*text:big cat", "big cat", -2.0),
+        ("Käfer", "Käfer", 1.0),
+        ("U.S. flag", "U.S. flag", 1.0),
+    ],
+)
+def test_what_is_neither_file_nor_id_nor_like_a_path_is_words(
+    text: str, words: str, weight: float
+) -> None:
+    assert parse(text) == Term(text, "text", words, weight)
+
+
+@pytest.mark.parametrize("text", ["photos/cat", "cat.jpg", "cat.heic", "cat[0,0,1,1]"])
+def test_a_path_that_is_not_there_is_not_taken_for_words(text: str) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        parse(text)
+
+
+def test_a_file_is_never_words(here: Path) -> None:
+    (here / "sports car").touch()
+    assert parse_term("sports car").kind == "file"
+
+
 @pytest.mark.parametrize("text", [ID, ID.upper(), f"id:{ID}", f"2*id:{ID}", f"-{ID}"])
 def test_an_id_is_a_record(text: str) -> None:
     found = parse(text)
@@ -106,7 +133,20 @@ def test_a_crop_that_leaves_the_picture_or_is_none_is_refused(crop: str) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-", "+", "2*", "nonesuch.jpg", "text:cat", "colour:red", "color:red", "id:7", "--a.jpg"],
+    [
+        "",
+        "-",
+        "+",
+        "2*",
+        "nonesuch.jpg",
+        "text:",
+        "text: ",
+        "text:cat[0,0,1,1]",
+        "colour:red",
+        "color:red",
+        "id:7",
+        "--a.jpg",
+    ],
 )
 def test_what_is_no_term_is_refused(text: str) -> None:
     with pytest.raises(InputError):
@@ -178,7 +218,8 @@ def test_an_expression_is_terms_with_signs(
 
 
 @pytest.mark.parametrize(
-    "expression", ["", " ", "+", "cat.jpg -", "cat.jpg + - dog.jpg", "'cat.jpg", "cat.jpg nonesuch"]
+    "expression",
+    ["", " ", "+", "cat.jpg -", "cat.jpg + - dog.jpg", "'cat.jpg", "cat.jpg nonesuch.jpg"],
 )
 def test_an_expression_with_a_hole_is_refused(here: Path, expression: str) -> None:
     with pytest.raises(InputError):

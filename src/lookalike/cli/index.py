@@ -57,7 +57,8 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         "--encoder",
         metavar="NAME",
         help="what makes vectors in a new library (default: efficientnet-lite0;"
-        " efficientnet-lite0-int8 is faster with the extra openvino on processors without AMX)",
+        " efficientnet-lite0-int8 is faster with the extra openvino on processors without AMX);"
+        " in a library that has vectors of another, adds a space",
     )
     parser.add_argument(
         "--max-megapixels",
@@ -96,6 +97,12 @@ def run(options: argparse.Namespace) -> int:
             seconds = max(report.seconds.get("read", 0.0), 1e-3)
             rate = report.images_read / seconds
             talk(f"{report.images_read} files read in {seconds:.0f} s, {rate:.0f} a second")
+        for one in report.filled:
+            left = (
+                f", {one.left} files are not what they were or cannot be read" if one.left else ""
+            )
+            if one.added or one.left:
+                talk(f"space {one.space.name}: {one.added} records got a vector{left}")
         talk(f"{len(library)} records in {library.folder}")
         refused = report.total(State.UNREADABLE)
         if refused:

@@ -16,7 +16,9 @@ from lookalike import __version__
 from lookalike.cli.output import talk
 from lookalike.errors import LookalikeError
 
-COMMANDS = ("index", "plan", "search", "ledger", "pca", "doctor")
+COMMANDS = (
+    "index", "plan", "search", "compare", "categories", "spaces", "ledger", "pca", "doctor",
+)  # fmt: skip
 """The commands, each in the module of its name."""
 
 

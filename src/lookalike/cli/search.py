@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,8 @@ from lookalike.errors import InputError, StorageError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.library import Library, Source
 from lookalike.present.table import hits_table
-from lookalike.query import COMBINATIONS, METHODS, Method, parse_expression, parse_term
-from lookalike.types import COLOUR_MEASURES, SearchResult
+from lookalike.query import COMBINATIONS, METHODS, Method, Term, parse_expression, parse_term
+from lookalike.types import COLOUR_MEASURES, Likeness, SearchResult
 
 SHEET_HITS = 500
 """Hits drawn on a contact sheet at most; a page of so many is 100 rows high."""
@@ -22,12 +24,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the group's commands to the parser."""
     parser = commands.add_parser(
         "search",
-        help="find the pictures most like one or several others",
+        help="find the pictures most like one or several others, or by words",
         description="Find the pictures most like one or several others. An input is a file, a"
-        " record id, or a term like 2*cat.jpg, cat.jpg[0.1,0.2,0.5,0.4] (a crop), or, with"
-        " --query, -dog.jpg (away from it).",
+        " record id, words like 'sports car', or a term like 2*cat.jpg, cat.jpg[0.1,0.2,0.5,0.4] (a"
+        " crop), or, with --query, -dog.jpg (away from it).",
     )
-    parser.add_argument("inputs", nargs="*", metavar="IMAGE", help="a file, record id or term")
+    parser.add_argument(
+        "inputs", nargs="*", metavar="IMAGE", help="a file, record id, words or a term"
+    )
     add_library_option(parser)
     parser.add_argument("-k", type=int, default=5, metavar="N", help="hits (default: %(default)s)")
     parser.add_argument("--query", metavar="STRING", help="a whole query in one string")
@@ -75,6 +79,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="CONDITION",
         help="only records like this: \"width >= 1000 and taken >= '2020' and under '~/Pictures'\"",
     )
+    how.add_argument(
+        "--category", metavar="NAME", help="only pictures that surely show this, like cat or animal"
+    )
+    how.add_argument(
+        "--min",
+        dest="least",
+        choices=[word.value for word in Likeness],
+        help="leave out hits that are less alike than this",
+    )
+    how.add_argument("--space", metavar="NAME", help="which encoder's vectors (see: spaces)")
     how.add_argument("--exact", action="store_true", help="compare with every record, no index")
     output = parser.add_argument_group("output")
     form = output.add_mutually_exclusive_group()
@@ -93,8 +107,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Search, and print or draw the hits."""
-    if options.sheet and options.sheet.suffix.lower() not in (".png", ".html"):
-        raise InputError(f"--sheet {options.sheet}: name a file ending in .png or .html")
+    sheet_file(options.sheet)
     method = Method(
         options.by, options.dims, options.pca_method, options.metric, options.colour_weight
     )
@@ -106,18 +119,49 @@ def run(options: argparse.Namespace) -> int:
             combine=options.combine,
             include_self=options.include_self,
             where=options.where,
+            category=options.category,
+            least=options.least,
+            space=options.space,
             exact=options.exact,
         )
+        _tell_words(result)
         if options.k > result.searched:
             talk(f"-k {options.k}: only {result.searched} records can be compared; showing all")
         _print(result, options)
+        if result.nothing_alike:
+            talk("nothing here is like that")
         if options.sheet or options.open:
-            _sheet(library, result, options.sheet, options.open)
+            write_sheet(library, [result], options.sheet, options.open)
     return 0
 
 
+def _tell_words(result: SearchResult) -> None:
+    """Which words were understood, and as what, and which were not."""
+    for item in result.inputs:
+        if item.understood:
+            unknown = f"; not known: {', '.join(item.unknown)}" if item.unknown else ""
+            talk(f"understood: {', '.join(item.understood)}{unknown}")
+
+
+def terms_of(texts: Sequence[str]) -> list[Source]:
+    """Arguments as terms; words that follow each other are one text: nobody likes to quote."""
+    terms = [parse_term(text) for text in texts]
+    joined: list[Source] = []
+
+    def is_words(term: Term) -> bool:
+        return term.kind == "text" and term.weight == 1
+
+    for words, some in itertools.groupby(terms, is_words):
+        if words:
+            text = " ".join(term.value for term in some)
+            joined.append(Term(text, "text", text))
+        else:
+            joined.extend(some)
+    return joined
+
+
 def _inputs(library: Library, options: argparse.Namespace) -> list[Source]:
-    inputs: list[Source] = [parse_term(text) for text in options.inputs]
+    inputs = terms_of(options.inputs)
     if options.query is not None:
         inputs += parse_expression(options.query)
     if options.random:
@@ -140,7 +184,16 @@ def _print(result: SearchResult, options: argparse.Namespace) -> None:
         print(hits_table(result))
 
 
-def _sheet(library: Library, result: SearchResult, path: Path | None, show: bool) -> None:
+def sheet_file(path: Path | None) -> None:
+    """Raise InputError for a contact sheet that is neither PNG nor HTML."""
+    if path and path.suffix.lower() not in (".png", ".html"):
+        raise InputError(f"--sheet {path}: name a file ending in .png or .html")
+
+
+def write_sheet(
+    library: Library, results: Sequence[SearchResult], path: Path | None, show: bool
+) -> None:
+    """A contact sheet of one search, or of several one below the other."""
     # Imported here: a search without a sheet need not pay for them.
     import tempfile
     import webbrowser
@@ -151,12 +204,13 @@ def _sheet(library: Library, result: SearchResult, path: Path | None, show: bool
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "sheet.html"
     write = write_png if path.suffix.lower() == ".png" else write_html
-    if len(result.hits) > SHEET_HITS:
-        talk(f"the contact sheet shows the first {SHEET_HITS} of {len(result.hits)} hits")
-        result = replace(result, hits=result.hits[:SHEET_HITS])
-    sheet = library.sheet(result)
+    sheets = []
+    for result in results:
+        if len(result.hits) > SHEET_HITS:
+            talk(f"the contact sheet shows the first {SHEET_HITS} of {len(result.hits)} hits")
+        sheets.append(library.sheet(replace(result, hits=result.hits[:SHEET_HITS])))
     try:
-        write(sheet, path)
+        write(sheets, path)
     except OSError as error:
         raise StorageError(
             f"{path}: the sheet cannot be written ({error.strerror}); name another place"

@@ -30,7 +30,10 @@ def _title(result: SearchResult) -> str:
     how = f"by {result.method}" + (f" ({options})" if options else "")
     several = f", {result.combine} of {len(result.inputs)} inputs" if len(result.inputs) > 1 else ""
     better = "higher" if result.measure.higher_is_better else "lower"
-    return f"{how}{several} · {result.measure.name}, {better} is more alike"
+    space = f" in {result.space}" if result.space else ""
+    category = f", only {result.category}" if result.category else ""
+    score = f"{result.measure.name}, {better} is more alike"
+    return f"{how}{space}{category}{several} · {score}"
 
 
 def _under_input(item: QueryInput) -> list[str]:
@@ -46,7 +49,8 @@ def _under_hit(hit: Hit, several: bool) -> list[str]:
     """Rank and score, folder and name, the number of other places, the score per input."""
     folder, name = os.path.split(hit.paths[0] if hit.paths else str(hit.id))
     more = f" (+{len(hit.paths) - 1} more)" if len(hit.paths) > 1 else ""
-    lines = [f"{hit.rank}.  {hit.score:.3f}", f"{os.path.basename(folder)}/{name}{more}"]
+    likeness = f"  {hit.likeness}" if hit.likeness else ""
+    lines = [f"{hit.rank}.  {hit.score:.3f}{likeness}", f"{os.path.basename(folder)}/{name}{more}"]
     if several:
         lines.append("each: " + "  ".join(f"{score:.2f}" for score in hit.input_scores))
     return lines

@@ -19,6 +19,7 @@ _STYLE = """
 body { margin: 0; padding: 2rem; background: var(--paper); color: var(--ink);
   font: 15px/1.45 system-ui, sans-serif; }
 main { display: flex; gap: 2rem; align-items: flex-start; }
+main + main { margin-top: 3rem; }
 section.hits { border-left: 1px solid var(--rule); padding-left: 2rem; flex: 1; min-width: 0; }
 h1 { font-size: 1.05rem; font-weight: 600; margin: 0 0 .2rem; }
 p.how { margin: 0 0 1rem; color: var(--faint); min-height: 1.45em; }
@@ -39,25 +40,32 @@ figcaption span:first-child { color: var(--ink); font-size: 1rem; }
 """
 
 
-def write_html(sheet: Sheet, path: Path) -> None:
-    """Write the sheet as a page that needs no other file."""
-    path.write_text(page(sheet), encoding="utf-8")
+def write_html(sheets: Sequence[Sheet], path: Path) -> None:
+    """Write sheets, one below the other, as a page that needs no other file."""
+    path.write_text(page(sheets), encoding="utf-8")
 
 
-def page(sheet: Sheet) -> str:
-    """The sheet as the text of an HTML page."""
-    many = "Inputs" if len(sheet.inputs) > 1 else "Input"
-    nothing = "" if sheet.hits else "<p class=how>nothing to show</p>"
+def page(sheets: Sequence[Sheet]) -> str:
+    """Sheets, one below the other, as the text of an HTML page."""
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>lookalike</title><style>{_STYLE}</style></head><body><main>\n"
+        f"<title>lookalike</title><style>{_STYLE}</style></head><body>\n"
+        f"{''.join(_main(sheet) for sheet in sheets)}</body></html>\n"
+    )
+
+
+def _main(sheet: Sheet) -> str:
+    many = "Inputs" if len(sheet.inputs) > 1 else "Input"
+    nothing = "" if sheet.hits else "<p class=how>nothing to show</p>"
+    return (
+        "<main>\n"
         f'<section class="inputs"><h1>{many}</h1><p class="how"></p>'
         f"{_list(sheet.inputs)}</section>\n"
         f'<section class="hits"><h1>Most alike</h1><p class="how">{_text(sheet.title)}</p>'
         f"{_list(sheet.hits)}{nothing}</section>\n"
-        "</main></body></html>\n"
+        "</main>\n"
     )
 
 

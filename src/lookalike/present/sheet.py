@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,15 +22,21 @@ _PAPER, _INK, _FAINT, _FRAME = (250, 250, 248), (28, 28, 30), (110, 110, 115), (
 _RULE = (205, 205, 200)
 
 
-def write_png(sheet: Sheet, path: Path) -> None:
-    """Draw the sheet and write it."""
-    path.write_bytes(png(sheet))
+def write_png(sheets: Sequence[Sheet], path: Path) -> None:
+    """Draw sheets, one below the other, and write them."""
+    path.write_bytes(png(sheets))
 
 
-def png(sheet: Sheet) -> bytes:
-    """The sheet as the bytes of a PNG file."""
+def png(sheets: Sequence[Sheet]) -> bytes:
+    """Sheets, one below the other, as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    draw(sheet).save(buffer, "PNG", compress_level=1)
+    drawn = [draw(sheet) for sheet in sheets]
+    size = (max(one.width for one in drawn), sum(one.height for one in drawn))
+    page, top = Image.new("RGB", size, _PAPER), 0
+    for one in drawn:
+        page.paste(one, (0, top))
+        top += one.height
+    page.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.types import SearchResult
+from lookalike.types import Label, SearchResult
 
 
 def printable(text: str) -> str:
@@ -26,19 +26,31 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "
 
 
 def hits_table(result: SearchResult) -> str:
-    """The hits of a search: rank, score, scores per input if there are several, id, paths.
+    """The hits of a search: rank, score, how alike, scores per input, id, what it shows, paths.
 
     The last line says what was compared, and whether exactly.
     """
     several = len(result.inputs) > 1
-    header = ["rank", result.measure.name, *(["each input"] if several else []), "id", "path"]
+    judged = any(hit.likeness for hit in result.hits)
+    labelled = any(hit.label for hit in result.hits)
+    header = ["rank", result.measure.name]
+    header += [*(["alike"] if judged else []), *(["each input"] if several else []), "id"]
+    header += [*(["shows"] if labelled else []), "path"]
     rows = []
     for hit in result.hits:
+        likeness = [hit.likeness.value if hit.likeness else ""] if judged else []
         each = [" ".join(f"{score:.3f}" for score in hit.input_scores)] if several else []
+        shows = [shown(hit.label)] if labelled else []
         first, *others = hit.paths or ("",)
-        rows.append([str(hit.rank), f"{hit.score:.4f}", *each, str(hit.id), printable(first)])
-        rows.extend(["", "", *([""] if several else []), "", printable(path)] for path in others)
+        start = [str(hit.rank), f"{hit.score:.4f}", *likeness, *each, str(hit.id), *shows]
+        rows.append([*start, printable(first)])
+        rows.extend([*("" for _ in start), printable(path)] for path in others)
     return f"{columns(header, rows, 'rr')}\n{compared(result)}"
+
+
+def shown(label: Label | None) -> str:
+    """What a picture shows and how surely; "unsure" where nothing is sure enough."""
+    return f"{label.name} {label.confidence:.2f}" if label else "unsure"
 
 
 def compared(result: SearchResult) -> str:
@@ -46,6 +58,8 @@ def compared(result: SearchResult) -> str:
     those = "1 record" if result.searched == 1 else f"{result.searched:,} records"
     if result.where is not None:
         those += " for which the condition holds"
+    if result.category is not None:
+        those += f" that show: {result.category}"
     if result.exact:
         return f"exact: the nearest of {those}"
     return f"nearly exact: from an index of {those}; --exact compares with every one"

@@ -9,13 +9,24 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.categories import Category
 from lookalike.conditions import Condition
 from lookalike.query.inputs import InputReader
-from lookalike.query.search import Comparison, Method, Point, Ranked, compare_by, rank, rank_many
+from lookalike.query.likeness import Judge
+from lookalike.query.search import (
+    ByShare,
+    Comparison,
+    Method,
+    Point,
+    Ranked,
+    compare_by,
+    rank,
+    rank_many,
+)
 from lookalike.query.tables import Tables
 from lookalike.query.terms import Term
 from lookalike.stores import Store
-from lookalike.types import ID_DTYPE, Hit, QueryInput, SearchResult
+from lookalike.types import ID_DTYPE, Hit, Likeness, QueryInput, SearchResult
 
 Resolved = tuple[QueryInput, Point]
 
@@ -30,6 +41,8 @@ class Request:
     include_self: bool = False
     where: Condition | None = None
     exact: bool = False
+    category: Category | None = None
+    least: Likeness | None = None
 
 
 class Answerer:
@@ -42,35 +55,40 @@ class Answerer:
         self._request = request
         self._comparison, live = compare_by(request.method, tables, exact=request.exact)
         self._allowed = live if request.where is None else live & self._matching(request.where)
+        if request.category is not None:
+            self._allowed = self._allowed & tables.showing(request.category, colour=self._by_colour)
+        self._judge = Judge(self._comparison, tables, live, request.method)
 
     def _matching(self, where: Condition) -> NDArray[np.bool_]:
-        colour = self._request.method.by == "colour"
-        return self._tables.matching(self._store, where, colour=colour)
+        return self._tables.matching(self._store, where, colour=self._by_colour)
 
     def answer(self, terms: Sequence[Term]) -> SearchResult:
         """The hits for several terms that together are one query."""
+        return self._answer([self._reader.read(term) for term in terms])
+
+    def _answer(self, resolved: Sequence[Resolved]) -> SearchResult:
         request = self._request
-        resolved = [self._reader.read(term) for term in terms]
-        own = self._own_rows(resolved)
         allowed = self._allowed.copy()
-        allowed[own] = False
+        allowed[self._own_rows(resolved)] = False
         points = [point for _, point in resolved]
-        found = rank(self._comparison, points, request.k, request.combine, allowed)
+        comparison: Comparison = self._comparison
+        if len(points) == 1 and points[0].phrases:
+            comparison = ByShare(self._tables.categories, self._tables.exact)
+        found = rank(comparison, points, request.k, request.combine, allowed)
         return self._filled([resolved], [found], [int(np.count_nonzero(allowed))])[0]
 
     def answer_each(self, terms: Sequence[Term]) -> list[SearchResult]:
         """The hits for each of many terms by itself; they share passes over the tables."""
         request = self._request
         resolved = self._reader.read_each(terms)
+        if any(point.words for _, point in resolved):
+            return [self._answer([one]) for one in resolved]
         owns = [self._own_rows([item]) for item in resolved]
         more = max((len(own) for own in owns), default=0)
         found = rank_many(
             self._comparison, [point for _, point in resolved], request.k + more, self._allowed
         )
-        kept = [
-            _without(one, self._comparison, own, request.k)
-            for one, own in zip(found, owns, strict=True)
-        ]
+        kept = [_without(one, own, request.k) for one, own in zip(found, owns, strict=True)]
         count = int(np.count_nonzero(self._allowed))
         searched = [count - int(np.count_nonzero(self._allowed[own])) for own in owns]
         return self._filled([[item] for item in resolved], kept, searched)
@@ -96,35 +114,58 @@ class Answerer:
         searched: Sequence[int],
     ) -> list[SearchResult]:
         """Results with the hits' paths, which are asked of the store at one time."""
-        request, measure = self._request, self._comparison.measure
-        ids = [[UUID(bytes=id_.tobytes()) for id_ in one.ids] for one in found]
+        request = self._request
+        judged = [
+            self._judged([point for _, point in inputs], one)
+            for inputs, one in zip(resolved, found, strict=True)
+        ]
+        ids = [[UUID(bytes=id_.tobytes()) for id_ in one.ids] for one, _ in judged]
         wanted = list(dict.fromkeys(id_ for some in ids for id_ in some))
         paths = dict(zip(wanted, self._store.paths(wanted), strict=True))
         return [
             SearchResult(
                 inputs=tuple(item for item, _ in inputs),
                 method=request.method.by,
-                measure=measure,
+                measure=one.measure,
                 combine=request.combine,
                 space=None if self._by_colour else self._tables.space.name,
                 searched=count,
                 exact=one.exact,
-                hits=tuple(self._hits(own, one, paths)),
+                hits=tuple(self._hits(own, one, alike, paths)),
                 options=request.method.options,
                 where=None if request.where is None else str(request.where),
+                category=None if request.category is None else request.category.name,
+                least=request.least,
             )
-            for inputs, own, one, count in zip(resolved, ids, found, searched, strict=True)
+            for inputs, own, (one, alike), count in zip(
+                resolved, ids, judged, searched, strict=True
+            )
         ]
 
+    def _judged(
+        self, points: Sequence[Point], found: Ranked
+    ) -> tuple[Ranked, list[Likeness | None]]:
+        """How alike hits are, and the hits without those less alike than the request wants."""
+        words, least = self._judge.words(points, found), self._request.least
+        if least is None:
+            return found, words
+        kept = [n for n, word in enumerate(words) if word is None or word.order <= least.order]
+        return found.only(np.array(kept, np.int64)), [words[n] for n in kept]
+
     def _hits(
-        self, ids: Sequence[UUID], found: Ranked, paths: dict[UUID, tuple[str, ...]]
+        self,
+        ids: Sequence[UUID],
+        found: Ranked,
+        alike: Sequence[Likeness | None],
+        paths: dict[UUID, tuple[str, ...]],
     ) -> list[Hit]:
-        measure = self._comparison.measure
         columns = zip(
             ids,
             found.scores.tolist(),
-            measure.distance(found.scores).tolist(),
+            found.measure.distance(found.scores).tolist(),
             found.input_scores.T.tolist(),
+            alike,
+            self._tables.labels(found.rows, colour=self._by_colour),
             strict=True,
         )
         return [
@@ -133,21 +174,16 @@ class Answerer:
                 id=id_,
                 paths=paths[id_],
                 score=score,
-                higher_is_better=measure.higher_is_better,
+                higher_is_better=found.measure.higher_is_better,
                 distance=distance,
                 input_scores=tuple(each),
+                likeness=likeness,
+                label=label,
             )
-            for number, (id_, score, distance, each) in enumerate(columns, start=1)
+            for number, (id_, score, distance, each, likeness, label) in enumerate(columns, start=1)
         ]
 
 
-def _without(found: Ranked, comparison: Comparison, own: NDArray[np.int64], k: int) -> Ranked:
+def _without(found: Ranked, own: NDArray[np.int64], k: int) -> Ranked:
     """The first k of what was found, rows ``own`` left out."""
-    others = np.flatnonzero((found.rows[:, None] != own).all(axis=1))[:k]
-    return Ranked(
-        comparison.ids[found.rows[others]],
-        found.rows[others],
-        found.scores[others],
-        found.input_scores[:, others],
-        found.exact,
-    )
+    return found.only(np.flatnonzero((found.rows[:, None] != own).all(axis=1))[:k])

@@ -10,16 +10,23 @@ from uuid import UUID
 import numpy as np
 from PIL import Image
 
+from lookalike.categories import CONFIDENT, Understanding, understand
+from lookalike.categories.tree import direction_of
 from lookalike.decode import ReadFile, decode, read
 from lookalike.errors import ImageError, InputError
 from lookalike.features.encoders import Encoder
+from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.histogram import histogram
 from lookalike.features.thumbnail import thumbnail
+from lookalike.indexes.exact import unit_vector
 from lookalike.query.search import Method, Point
 from lookalike.query.tables import Tables
 from lookalike.query.terms import Crop, Term
 from lookalike.stores import Store
 from lookalike.types import DoubleArray, QueryInput, Record
+
+EXAMPLES = 50
+"""Pictures of the library that words stand for, at most, where they are mixed with pictures."""
 
 
 class InputReader:
@@ -42,12 +49,57 @@ class InputReader:
         """``read`` for each of many terms; the store is asked once for those that are ids."""
         ids = [UUID(term.value) for term in terms if term.kind == "id"]
         records = dict(zip(ids, self._store.get(ids), strict=True))
-        return [
-            self._by_id(term, records[UUID(term.value)])
-            if term.kind == "id"
-            else self._by_path(term)
-            for term in terms
-        ]
+        return [self._by_kind(term, records) for term in terms]
+
+    def _by_kind(self, term: Term, records: dict[UUID, Record | None]) -> tuple[QueryInput, Point]:
+        if term.kind == "id":
+            return self._by_id(term, records[UUID(term.value)])
+        return self._by_words(term) if term.kind == "text" else self._by_path(term)
+
+    def _by_words(self, term: Term) -> tuple[QueryInput, Point]:
+        """Words by the names of classes, or by the encoder's own tower for text if it has one."""
+        if self._colour:
+            raise InputError(f"{term.text}: words have no colours; search by meaning or pca")
+        spec = CATALOGUE.get(self._tables.space.encoder)
+        if spec is not None and spec.names_classes:
+            return self._by_class_names(term)
+        encode = getattr(self._own_encoder(), "encode_words", None)
+        if encode is None:
+            raise InputError(
+                f"{term.text}: no such file, and the space {self._tables.space.name} knows no"
+                " words; check the path, or name another --space"
+            )
+        vector = np.asarray(encode([term.value])[0], np.float64)
+        item = QueryInput(term.text, term.weight, understood=(term.value,))
+        return item, Point(vector, None, term.weight, words=True)
+
+    def _by_class_names(self, term: Term) -> tuple[QueryInput, Point]:
+        said = understand(term.value)
+        if not said.phrases:
+            raise InputError(_not_understood(term, said))
+        phrases = tuple(phrase.classes for phrase in said.phrases)
+        vector = np.sum([self._shown(classes) for classes in phrases], axis=0)
+        understood = tuple(
+            f"{phrase.words} ({', '.join(one.name for one in phrase.categories)})"
+            for phrase in said.phrases
+        )
+        item = QueryInput(term.text, term.weight, understood=understood, unknown=said.unknown)
+        return item, Point(vector, None, term.weight, phrases, words=True)
+
+    def _shown(self, classes: tuple[int, ...]) -> DoubleArray:
+        """The mean of pictures that surely show one of some classes, float64 (dim,) of unit length.
+
+        The library's own pictures are nearer to others than the direction in which the encoder's
+        last layer looks for the classes; that stands in where it has none.
+        """
+        categories = self._tables.categories
+        rows = np.flatnonzero(categories.live)
+        shares = categories.share_of(classes, rows)
+        best = rows[np.argsort(-shares, kind="stable")[:EXAMPLES]]
+        best = best[categories.share_of(classes, best) >= CONFIDENT]
+        if not len(best):
+            return direction_of(classes)
+        return unit_vector(self._tables.vectors.vectors(best).mean(axis=0, dtype=np.float64))
 
     def _by_id(self, term: Term, found: Record | None) -> tuple[QueryInput, Point]:
         record = UUID(term.value)
@@ -97,7 +149,8 @@ class InputReader:
         shown = replace(item, thumbnail=thumbnail(picture))
         return shown, Point(vector, colours, item.weight)
 
-    def _encoded(self, picture: Image.Image) -> DoubleArray:
+    def _own_encoder(self) -> Encoder:
+        """The encoder, once it is sure that it is the space's."""
         encoder = self._encoder()
         if encoder.spec.space != self._tables.space:
             space = self._tables.space
@@ -106,9 +159,23 @@ class InputReader:
                 f" by {encoder.spec.name} {encoder.spec.weights_digest[:12]}; index into a new"
                 " library"
             )
+        return encoder
+
+    def _encoded(self, picture: Image.Image) -> DoubleArray:
+        encoder = self._own_encoder()
         vector = encoder.encode(encoder.prepare(picture)[None]).vectors[0]
         # Stored vectors are halves; an input is rounded the same way, so that equal is equal.
         return np.asarray(vector.astype(np.float16), np.float64)
+
+
+def _not_understood(term: Term, said: Understanding) -> str:
+    wider = "".join(
+        f"; {word!r} is not known, {name!r} is" for word, name in list(said.wider.items())[:1]
+    )
+    return (
+        f"{term.text}: no such file, and none of these words is known{wider}; check the path, or"
+        " name things that can be seen, in English or German"
+    )
 
 
 def _read(path: str) -> ReadFile:

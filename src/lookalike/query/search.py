@@ -14,13 +14,15 @@ from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.indexes import ColourIndex, CompactIndex, Neighbours
 from lookalike.indexes.base import Mask, rerank_rows
+from lookalike.indexes.categories import CategoryIndex
 from lookalike.indexes.colour import ROOT_MARGIN
-from lookalike.indexes.exact import MARGIN, unit_vector
+from lookalike.indexes.exact import MARGIN, ExactIndex, unit_vector
 from lookalike.query.tables import Tables, VectorIndex
 from lookalike.types import (
     COLOUR_MEASURES,
     COSINE,
     MIX,
+    SHARE,
     DoubleArray,
     IdArray,
     Measure,
@@ -77,11 +79,16 @@ def _require(what: str, value: str, known: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One input as numbers: ``vector`` float64 (dim,) or None, ``histogram`` float64 (4096,)."""
+    """One input as numbers: ``vector`` float64 (dim,) or None, ``histogram`` float64 (4096,).
+
+    ``phrases``: of words, the numbers of the classes that each phrase stands for.
+    """
 
     vector: DoubleArray | None
     histogram: DoubleArray | None
     weight: float = 1.0
+    phrases: tuple[tuple[int, ...], ...] = ()
+    words: bool = False
 
     def need_vector(self) -> DoubleArray:
         """The vector; it is there whenever the method asks for meaning."""
@@ -166,6 +173,47 @@ class ByVector:
 
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
         return self._index.score_rows(point.need_vector(), rows)
+
+
+class ByShare:
+    """How surely a picture shows what words name; of equals, those whose vectors are nearer.
+
+    With several phrases of shares p, (sum of sqrt(p))^2 / phrases: pictures that show all of it
+    come before those that show one thing very surely.
+    """
+
+    measure = SHARE
+    margin = 0.0
+
+    def __init__(self, categories: CategoryIndex, exact: ExactIndex) -> None:
+        self.ids = exact.ids
+        self._categories, self._exact = categories, exact
+
+    def place(self, point: Point) -> Point:
+        return point
+
+    def rough_each(self, points: Sequence[Point], rows: NDArray[np.int64]) -> DoubleArray:
+        return np.stack([self.score_rows(point, rows) for point in points])
+
+    def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
+        rows = np.flatnonzero(allowed)
+        scores = self.score_rows(point, rows)
+        if k < len(rows):
+            last = np.partition(scores, -k)[-k]
+            near = np.flatnonzero(scores >= last)
+            rows, scores = rows[near], scores[near]
+        cosines = self._exact.score_rows(point.need_vector(), rows)
+        order = np.lexsort((self.ids[rows].view("S16"), -cosines, -scores))[:k]
+        return Neighbours(rows[order], scores[order])
+
+    def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
+        return [self.nearest(point, k, allowed) for point in points]
+
+    def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        roots = np.zeros(len(rows))
+        for numbers in point.phrases:
+            roots += np.sqrt(self._categories.share_of(numbers, rows).astype(np.float64))
+        return roots**2 / len(point.phrases)
 
 
 class ByColour:
@@ -326,6 +374,18 @@ class Ranked:
     scores: DoubleArray
     input_scores: DoubleArray
     exact: bool
+    measure: Measure
+
+    def only(self, places: NDArray[np.int64]) -> Ranked:
+        """Some of what was found, by its places in the order."""
+        return Ranked(
+            self.ids[places],
+            self.rows[places],
+            self.scores[places],
+            self.input_scores[:, places],
+            self.exact,
+            self.measure,
+        )
 
 
 def rank(
@@ -338,7 +398,9 @@ def rank(
     """
     _require("combination", combine, COMBINATIONS)
     points = [comparison.place(point) for point in points]
-    if combine == "mean" or len(points) == 1:
+    if len(points) == 1 and points[0].phrases:
+        found = comparison.nearest(points[0], k, allowed)
+    elif combine == "mean" or len(points) == 1:
         found = comparison.nearest(mean_point(points), k, allowed)
     else:
         found = _least_alike(comparison, points, k, allowed)
@@ -360,7 +422,8 @@ def _ranked(comparison: Comparison, points: Sequence[Point], found: Neighbours) 
         each = found.scores[None, :]
     else:
         each = np.stack([comparison.score_rows(point, found.rows) for point in points])
-    return Ranked(comparison.ids[found.rows], found.rows, found.scores, each, found.exact)
+    ids = comparison.ids[found.rows]
+    return Ranked(ids, found.rows, found.scores, each, found.exact, comparison.measure)
 
 
 def _least_alike(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,15 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.categories import CONFIDENT, Category
+from lookalike.categories.tree import CLASSES
 from lookalike.conditions import Condition
+from lookalike.errors import InputError
+from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.pca import PcaModel
 from lookalike.indexes import ColourIndex, CompactIndex, ExactIndex
+from lookalike.indexes.categories import CategoryCache, CategoryIndex
 from lookalike.indexes.colour import CoarseCache
 from lookalike.indexes.compact import LEAST_ROWS, CodesCache
 from lookalike.indexes.pca import PcaCache
 from lookalike.kernels.coarse import CoarseRows
 from lookalike.stores import HistogramTable, Store
-from lookalike.types import IdArray, Space
+from lookalike.stores.base import LogitTable
+from lookalike.types import IdArray, Label, Space
 
 if TYPE_CHECKING:
     from lookalike.indexes.graph import NeighbourGraph
@@ -26,18 +33,15 @@ VectorIndex = ExactIndex | CompactIndex
 
 
 class Derived:
-    """Where a library keeps what can be made anew from its tables, and what keeps it current."""
+    """Where a library keeps what can be made anew from its tables."""
 
     def __init__(self, folder: Path, space: Space) -> None:
         self.compact = folder / "compact" / space.name
         self.pca = folder / "pca" / space.name
         self.colour = folder / "colour"
         self.graph = folder / "graph" / space.name
-
-    def refresh(self, tables: Tables) -> bool:
-        """Make what is missing and pays; returns whether anything was made. May take seconds."""
-        made = CodesCache(self.compact, tables.vectors).refresh()
-        return CoarseCache(self.colour, tables.histograms).refresh() or made
+        self.categories = folder / "categories" / space.name
+        self.likeness = folder / "likeness" / space.name
 
 
 class Tables:
@@ -50,12 +54,28 @@ class Tables:
     def __init__(self, store: Store, space: Space, derived: Path) -> None:
         self.space = space
         self.derived = Derived(derived, space)
+        self.labelled_by = self
+        """The tables of the space that says what records show, where this one's has no classes."""
         self.vectors, self.histograms = store.tables(space)
+        self._category_cache = CategoryCache(
+            self.derived.categories, self.vectors, lambda: _logits(store, space)
+        )
         self._reduced: dict[tuple[str, int], tuple[PcaModel, ExactIndex]] = {}
         self._compact: dict[tuple[str, int] | None, CompactIndex | None] = {}
         self._colour: dict[str, ColourIndex] = {}
         self._graph: NeighbourGraph | None = None
+        self.limits: dict[Hashable, tuple[float, float] | None] = {}
+        """Distances up to which hits are likely and maybe alike, by method (``likeness``)."""
         self._masks: dict[Condition, tuple[IdArray, dict[bool, NDArray[np.bool_]]]] = {}
+
+    def refresh(self) -> bool:
+        """Make what is missing and pays; returns whether anything was made. May take seconds."""
+        made = [
+            CodesCache(self.derived.compact, self.vectors).refresh(),
+            CoarseCache(self.derived.colour, self.histograms).refresh(),
+            self._category_cache.refresh(),
+        ]
+        return any(made)
 
     @cached_property
     def exact(self) -> ExactIndex:
@@ -95,6 +115,51 @@ class Tables:
         """What rules rows out in searches by colour."""
         return CoarseCache(self.derived.colour, self.histograms).load()
 
+    @cached_property
+    def categories(self) -> CategoryIndex:
+        """What every record shows."""
+        return self._category_cache.load()
+
+    @cached_property
+    def aligned(self) -> bool:
+        """Whether vectors and histograms have the same records in the same rows."""
+        ids = self.vectors.ids, self.histograms.ids
+        return len(ids[0]) == len(ids[1]) and bool((ids[0] == ids[1]).all())
+
+    def vector_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For rows of the histograms those of the vectors, -1 where there is none."""
+        if self.aligned:
+            return rows
+        return self.vectors.rows_of(self.histograms.ids[rows])
+
+    def histogram_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For rows of the vectors those of the histograms, -1 where there is none."""
+        if self.aligned:
+            return rows
+        return self.histograms.rows_of(self.vectors.ids[rows])
+
+    def labels(self, rows: NDArray[np.int64], *, colour: bool) -> list[Label | None]:
+        """What some rows show, of the vectors or the histograms; None where that is unsure."""
+        index = self.labelled_by.categories
+        if self.labelled_by is not self:
+            rows = index.rows_of((self.histograms if colour else self.vectors).ids[rows])
+        elif colour:
+            rows = self.vector_rows(rows)
+        return [index.label(row) if row >= 0 else None for row in rows.tolist()]
+
+    def showing(self, category: Category, *, colour: bool) -> NDArray[np.bool_]:
+        """Rows of the vectors, or of the histograms, that surely show a category, bool (n,)."""
+        index = self.labelled_by.categories
+        if index.empty:
+            raise InputError(
+                f"category {category.name!r}: no space of this library has classes; index with"
+                " efficientnet-lite0, too"
+            )
+        shown = index.confidence(category) >= CONFIDENT
+        if self.labelled_by is self and (not colour or self.aligned):
+            return shown
+        return (self.histograms if colour else self.vectors).rows_with(index.ids[shown])
+
     def colour(self, metric: str) -> ColourIndex:
         """The index for one histogram metric."""
         if metric not in self._colour:
@@ -121,3 +186,13 @@ class Tables:
             table: HistogramTable | None = self.histograms if colour else None
             masks[colour] = (table or self.vectors).rows_with(ids)
         return masks[colour]
+
+
+def has_classes(space: Space) -> bool:
+    """Whether a space's encoder tells the classes of ImageNet-1k apart."""
+    spec = CATALOGUE.get(space.encoder)
+    return spec is not None and spec.classes == CLASSES
+
+
+def _logits(store: Store, space: Space) -> LogitTable | None:
+    return store.logits(space) if has_classes(space) else None

@@ -2,12 +2,13 @@
 
 ::
 
-    term    =  [sign] [weight "*"] ["file:" | "id:"] value [crop]
+    term    =  [sign] [weight "*"] ["file:" | "id:" | "text:"] value [crop]
     sign    =  "+" | "-"
     crop    =  "[" left "," top "," width "," height "]"      fractions of the picture, 0..1
 
-A path that exists is taken as it is, whatever it looks like; the prefixes force a reading.
-Examples: ``cat.jpg``, ``2*cat.jpg``, ``-dog.jpg``, ``a.jpg[0.1,0.2,0.5,0.4]``, ``id:6f1c...``.
+A path that exists is taken as it is, whatever it looks like; the prefixes force a reading. What is
+neither a path nor an id, nor looks like a path, is words. Examples: ``cat.jpg``, ``2*cat.jpg``,
+``-dog.jpg``, ``a.jpg[0.1,0.2,0.5,0.4]``, ``id:6f1c...``, ``sports car``, ``text:tabby``.
 """
 
 from __future__ import annotations
@@ -27,22 +28,23 @@ Crop = tuple[float, float, float, float]
 
 _PREFIXED = re.compile(r"(?P<sign>[+-])?(?:(?P<weight>\d+(?:\.\d+)?|\.\d+)\*)?(?P<rest>.*)", re.S)
 _CROPPED = re.compile(r"(?P<value>.*)\[(?P<crop>[^\[\]]*)\]", re.S)
-_RESERVED = ("text:", "colour:", "color:")
+_RESERVED = ("colour:", "color:")
+_LIKE_A_FILE = re.compile(r".*\.\w{2,5}", re.S)
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One weighted part of a query. ``value`` is a path or the text of a record id."""
+    """One weighted part of a query. ``value`` is a path, the text of a record id, or words."""
 
     text: str
-    kind: Literal["file", "id"]
+    kind: Literal["file", "id", "text"]
     value: str
     weight: float = 1.0
     crop: Crop | None = None
 
 
 def parse_term(text: str, exists: Callable[[str], bool] = os.path.exists) -> Term:
-    """One term; raises InputError if it is neither an existing file nor a record id."""
+    """One term; raises InputError if it is no existing file, no record id, and no words."""
     if exists(text):
         return Term(text, "file", text)
     match = _PREFIXED.fullmatch(text)
@@ -54,15 +56,34 @@ def parse_term(text: str, exists: Callable[[str], bool] = os.path.exists) -> Ter
     if exists(rest):
         return Term(text, "file", rest, weight)
     rest, crop = _split_crop(text, rest, exists)
+    return _forced(text, rest, weight, crop) or _guessed(text, rest, weight, crop, exists)
+
+
+def _forced(text: str, rest: str, weight: float, crop: Crop | None) -> Term | None:
+    """What a prefix says, or None without one."""
     if rest.startswith("file:"):
         return Term(text, "file", rest.removeprefix("file:"), weight, crop)
-    if rest.startswith(_RESERVED):
-        raise InputError(f"{text}: this version searches by pictures; give a file or a record id")
-    if rest.startswith("id:") or _is_uuid(rest):
+    if rest.startswith("id:"):
         return _id_term(text, rest.removeprefix("id:"), weight, crop)
+    if rest.startswith("text:"):
+        return _text_term(text, rest.removeprefix("text:"), weight, crop)
+    if rest.startswith(_RESERVED):
+        raise InputError(
+            f"{text}: this version searches by pictures and words; give a file, an id or words"
+        )
+    return None
+
+
+def _guessed(
+    text: str, rest: str, weight: float, crop: Crop | None, exists: Callable[[str], bool]
+) -> Term:
+    if _is_uuid(rest):
+        return _id_term(text, rest, weight, crop)
     if exists(rest):
         return Term(text, "file", rest, weight, crop)
-    raise InputError(f"{text}: no such file, and not a record id; check the path")
+    if crop or os.sep in rest or _LIKE_A_FILE.fullmatch(rest):
+        raise InputError(f"{text}: no such file, and not a record id; check the path")
+    return _text_term(text, rest, weight, crop)
 
 
 def parse_expression(expression: str) -> list[Term]:
@@ -101,6 +122,12 @@ def _split_crop(text: str, rest: str, exists: Callable[[str], bool]) -> tuple[st
     if not inside or left + width > 1.000001 or top + height > 1.000001:
         raise InputError(f"{text}: the crop leaves the picture; fractions lie between 0 and 1")
     return match["value"], (left, top, width, height)
+
+
+def _text_term(text: str, value: str, weight: float, crop: Crop | None) -> Term:
+    if crop or not value.strip():
+        raise InputError(f"{text!r}: words are missing, or have a crop; write text:sports car")
+    return Term(text, "text", value, weight)
 
 
 def _id_term(text: str, value: str, weight: float, crop: Crop | None) -> Term:

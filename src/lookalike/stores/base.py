@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lookalike.conditions import Condition
 from lookalike.types import (
     ID_DTYPE,
+    ClassLogits,
     FileEntry,
     FloatArray,
     IdArray,
@@ -122,6 +123,20 @@ class VectorTable(IdentifiedRows):
 
 
 @dataclass(frozen=True)
+class LogitTable(IdentifiedRows):
+    """The highest class logits of all records that have them, in one space.
+
+    ``ids`` V16 (n,); ``classes`` uint16 (n, m) and ``logits`` float32 (n, m), descending, m at most
+    ten; ``live`` as in VectorTable. No row for a record without logits.
+    """
+
+    ids: IdArray
+    classes: NDArray[np.uint16]
+    logits: FloatArray
+    live: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class HistogramPart:
     """One segment of sparse histograms: ``bins``, ``counts`` uint16 (cells,), ``ends`` uint64 (n,).
 
@@ -164,6 +179,24 @@ def _located(parts: Sequence[Sized], rows: NDArray[np.int64]) -> Iterator[tuple[
         number = int(np.searchsorted(ends, row, side="right"))
         start = int(ends[number - 1]) if number else 0
         yield number, int(row) - start
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A live record that has no vector in a space, and a file in which it lies."""
+
+    record: UUID
+    content_hash: bytes
+    entry: FileEntry
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceFeatures:
+    """What an encoder makes of one record: ``vector`` float32 (dim,) of unit length, logits."""
+
+    record: UUID
+    vector: FloatArray
+    logits: ClassLogits | None = None
 
 
 class Run(Protocol):
@@ -224,6 +257,18 @@ class Store(Protocol):
     def spaces(self) -> list[Space]:
         """The spaces that have vectors, the library's default first."""
 
+    def add_space(self, space: Space) -> None:
+        """Let a library have vectors in a further space; nothing if it has it already."""
+
+    def choose_space(self, name: str) -> None:
+        """Make a space of the library its default."""
+
+    def lacking(self, space: Space, roots: Sequence[str] | None = None) -> Iterator[Lacking]:
+        """Live records without a vector in a space, each once, by path; under ``roots`` or all."""
+
+    def put_vectors(self, space: Space, features: Sequence[SpaceFeatures]) -> None:
+        """Commit vectors of records that lack them: all are durable when this returns, or none."""
+
     def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
         """Vectors and histograms of one and the same commit."""
 
@@ -232,6 +277,9 @@ class Store(Protocol):
 
     def histograms(self) -> HistogramTable:
         """All committed histograms."""
+
+    def logits(self, space: Space) -> LogitTable:
+        """The highest class logits of a space; no rows if its encoder has no classes."""
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, in the order asked for."""

@@ -22,6 +22,7 @@ from lookalike.stores.segments import HISTOGRAMS, vector_series
 from lookalike.types import (
     ID_DTYPE,
     LIVE_STATES,
+    ClassLogits,
     Features,
     FileEntry,
     Outcome,
@@ -309,11 +310,8 @@ class SqliteRun:
         key = int(cursor.lastrowid or 0)
         self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (key, features.thumbnail))
         if features.logits is not None:
-            classes = features.logits.classes.astype("<u2").tobytes()
-            logits = features.logits.logits.astype("<f4").tobytes()
-            self._db.execute(
-                "INSERT INTO logits VALUES (?, ?, ?, ?)", (key, self._space_key, classes, logits)
-            )
+            values = (key, self._space_key, *logits_bytes(features.logits))
+            self._db.execute("INSERT INTO logits VALUES (?, ?, ?, ?)", values)
         return key
 
     def _append(self, added: Sequence[tuple[UUID, Features]]) -> None:
@@ -399,6 +397,20 @@ def _seen_row(item: FileEntry | PassedOver) -> tuple[Any, ...]:
     if isinstance(item, FileEntry):
         return (path, item.bytes, item.mtime_ns, None, None, None)
     return (path, None, None, item.state, item.reason, item.detail)
+
+
+def logits_bytes(logits: ClassLogits) -> tuple[bytes, bytes]:
+    """Classes and logits as the catalogue has them."""
+    return logits.classes.astype("<u2").tobytes(), logits.logits.astype("<f4").tobytes()
+
+
+def files_under(roots: Sequence[str] | None) -> tuple[str, tuple[bytes, ...]]:
+    """A condition for paths at or under one of ``roots`` and its values; all paths if None."""
+    if roots is None:
+        return "1", ()
+    parts = [_under(root, "path") for root in roots]
+    text = " OR ".join(part for part, _ in parts) or "0"
+    return f"({text})", tuple(value for _, values in parts for value in values)
 
 
 def _under(root: str, column: str) -> tuple[str, tuple[bytes, ...]]:

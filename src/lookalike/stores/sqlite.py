@@ -23,9 +23,16 @@ from lookalike.errors import (
     LibraryOlderError,
 )
 from lookalike.stores import schema
-from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
+from lookalike.stores.base import (
+    HistogramPart,
+    HistogramTable,
+    Lacking,
+    LogitTable,
+    SpaceFeatures,
+    VectorTable,
+)
 from lookalike.stores.conditions import matching_ids
-from lookalike.stores.run import Place, SqliteRun
+from lookalike.stores.run import Place, SqliteRun, files_under, logits_bytes
 from lookalike.stores.segments import (
     HISTOGRAM_COLUMNS,
     HISTOGRAMS,
@@ -37,6 +44,7 @@ from lookalike.stores.segments import (
 )
 from lookalike.types import (
     ID_DTYPE,
+    FileEntry,
     IdArray,
     ImageFacts,
     LedgerRow,
@@ -44,6 +52,8 @@ from lookalike.types import (
     Space,
     State,
 )
+
+_PAGE = 2_000
 
 _IDS_A_QUERY = 500
 """Ids bound in one statement; SQLite takes at least 999."""
@@ -157,31 +167,86 @@ class SqliteStore:
             raise LibraryError(f"{self.folder}: opened for reading; open it for writing")
 
     def _ensure_space(self, space: Space) -> int:
-        row = self._connection.execute("SELECT id FROM spaces ORDER BY id").fetchone()
-        if row is None:
-            values = (space.name, space.encoder, space.weights_digest, space.preprocessing)
-            cursor = self._connection.execute(
-                "INSERT INTO spaces (name, encoder, weights_digest, preprocessing, dim)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (*values, space.dim),
-            )
-            return int(cursor.lastrowid or 0)
         self.require_space(space)
-        return int(row[0])
+        if not self.spaces():
+            self.add_space(space)
+        row = self._connection.execute("SELECT id FROM spaces WHERE name = ?", (space.name,))
+        return int(row.fetchone()[0])
 
     def require_space(self, space: Space) -> None:
-        """Raise LibraryError if the library's vectors are of another space.
+        """Raise LibraryError if the library has vectors, and none in this very space."""
+        stored = self.spaces()
+        if stored and space not in stored:
+            one = next((s for s in stored if s.name == space.name), stored[0])
+            raise LibraryError(
+                f"{self.folder}: its vectors are of the space {one.name} {one.weights_digest[:12]}"
+                f" ({one.preprocessing}) and cannot be mixed with {space.name}"
+                f" {space.weights_digest[:12]} ({space.preprocessing}); index into a new library"
+            )
 
-        A record would have a vector in one and not in the other.
+    def add_space(self, space: Space) -> None:
+        """Let a library have vectors in a further space; nothing if it has it already."""
+        self._require_writing()
+        if any(stored.name == space.name for stored in self.spaces()):
+            self.require_space(space)
+            return
+        self._connection.execute(
+            "INSERT INTO spaces (name, encoder, weights_digest, preprocessing, dim)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (space.name, space.encoder, space.weights_digest, space.preprocessing, space.dim),
+        )
+
+    def choose_space(self, name: str) -> None:
+        """Make a space of the library its default; raises InputError if it has none so called."""
+        self._require_writing()
+        known = [space.name for space in self.spaces()]
+        if name not in known:
+            raise InputError(f"space {name!r}: this library has: {', '.join(known) or 'none yet'}")
+        self._connection.execute("INSERT OR REPLACE INTO settings VALUES ('space', ?)", (name,))
+
+    def lacking(self, space: Space, roots: Sequence[str] | None = None) -> Iterator[Lacking]:
+        """Live records without a vector in a space, each once, by path; under ``roots`` or all.
+
+        Safe while ``put_vectors`` is called: what was put meanwhile may still come.
         """
-        for stored in self.spaces()[:1]:
-            if stored != space:
-                raise LibraryError(
-                    f"{self.folder}: its vectors are of the space {stored.name}"
-                    f" {stored.weights_digest[:12]} ({stored.preprocessing}) and cannot be mixed"
-                    f" with {space.name} {space.weights_digest[:12]} ({space.preprocessing});"
-                    " index into a new library"
-                )
+        table = self.vectors(space)
+        have = {id_.tobytes() for id_ in table.ids[table.live]}
+        last = b""
+        where, values = files_under(roots)
+        while True:
+            page = self._connection.execute(
+                "SELECT records.id, content_hash, path, files.bytes, mtime_ns FROM files"
+                f" JOIN records ON records.key = files.record WHERE live AND path > ? AND {where}"
+                " ORDER BY path LIMIT ?",
+                (last, *values, _PAGE),
+            ).fetchall()
+            for id_, content_hash, path, size, mtime_ns in page:
+                if id_ not in have:
+                    have.add(id_)
+                    entry = FileEntry(os.fsdecode(path), size, mtime_ns)
+                    yield Lacking(UUID(bytes=id_), content_hash, entry)
+            if len(page) < _PAGE:
+                return
+            last = page[-1][2]
+
+    def put_vectors(self, space: Space, features: Sequence[SpaceFeatures]) -> None:
+        """Commit vectors of records that lack them: all are durable when this returns, or none."""
+        self._require_writing()
+        if not features:
+            return
+        db, key = self._connection, self._ensure_space(space)
+        with schema.transaction(db):
+            ids = np.frombuffer(b"".join(one.record.bytes for one in features), ID_DTYPE)
+            vectors = np.stack([one.vector for one in features])
+            self.append(vector_series(space), {"f16": vectors, "ids": ids}, space)
+            db.executemany(
+                "INSERT OR REPLACE INTO logits SELECT key, ?, ?, ? FROM records WHERE id = ?",
+                (
+                    (key, *logits_bytes(one.logits), one.record.bytes)
+                    for one in features
+                    if one.logits is not None
+                ),
+            )
 
     def append(self, name: str, columns: dict[str, Any], space: Space | None = None) -> None:
         """Append rows to a series within the current transaction (files first, then the row)."""
@@ -235,7 +300,8 @@ class SqliteStore:
     def spaces(self) -> list[Space]:
         """The spaces of the library, its default first."""
         rows = self._connection.execute(
-            "SELECT encoder, weights_digest, preprocessing, dim FROM spaces ORDER BY id"
+            "SELECT encoder, weights_digest, preprocessing, dim FROM spaces"
+            " ORDER BY name IS NOT (SELECT value FROM settings WHERE name = 'space'), id"
         )
         return [Space(*row) for row in rows]
 
@@ -258,6 +324,27 @@ class SqliteStore:
             ids, [HistogramPart(p["bins"], p["counts"], p["ends"]) for p in parts], live
         )
 
+    def logits(self, space: Space) -> LogitTable:
+        """The highest class logits of a space; no rows if its encoder has no classes."""
+        rows = self._connection.execute(
+            "SELECT records.id, classes, logits, live_files > 0 FROM logits"
+            " JOIN spaces ON spaces.id = logits.space JOIN records ON records.key = logits.record"
+            " WHERE spaces.name = ? ORDER BY records.key",
+            (space.name,),
+        ).fetchall()
+        if not rows:
+            none = np.empty((0, 0))
+            return LogitTable(
+                np.empty(0, ID_DTYPE), none.astype("<u2"), none.astype("<f4"), np.empty(0, bool)
+            )
+        ids, classes, logits, live = zip(*rows, strict=True)
+        return LogitTable(
+            np.frombuffer(b"".join(ids), ID_DTYPE),
+            np.frombuffer(b"".join(classes), "<u2").reshape(len(ids), -1),
+            np.frombuffer(b"".join(logits), "<f4").reshape(len(ids), -1),
+            np.array(live, dtype=bool),
+        )
+
     def _read(
         self, name: str, space: Space | None = None
     ) -> tuple[IdArray, list[dict[str, Any]], np.ndarray[Any, np.dtype[np.bool_]]]:
@@ -268,10 +355,12 @@ class SqliteStore:
         live = np.ones(len(ids), dtype=bool)
         dead = self._connection.execute("SELECT row FROM tombstones WHERE series = ?", (name,))
         live[[row for (row,) in dead]] = False
-        hidden = self._connection.execute("SELECT id FROM records WHERE live_files = 0").fetchall()
-        if hidden:
-            gone = np.frombuffer(b"".join(row[0] for row in hidden), dtype=ID_DTYPE)
-            live &= ~VectorTable(ids, (), live, 0).rows_with(gone)
+        query = "SELECT id FROM records WHERE live_files = 0"
+        gone = [row[0] for row in self._connection.execute(query)]
+        if gone:
+            live &= ~VectorTable(ids, (), live, 0).rows_with(
+                np.frombuffer(b"".join(gone), ID_DTYPE)
+            )
         return ids, parts, live
 
     def _segments(self, name: str) -> list[Segment]:

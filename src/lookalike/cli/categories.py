@@ -1,0 +1,68 @@
+"""``lookalike categories``: what the library's pictures show, as a tree with counts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from lookalike.cli.index import positive
+from lookalike.cli.output import add_library_option, print_json, talk
+from lookalike.library import Library
+from lookalike.query.categories import CategoryCount
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the group's commands to the parser."""
+    parser = commands.add_parser(
+        "categories",
+        help="what the pictures show, as a tree with counts",
+        description="What the library's pictures show, as far as that is likelier than not: a tree"
+        " of categories with the number of pictures in each. search --category NAME keeps to one.",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="only what is below this, like dog")
+    add_library_option(parser)
+    parser.add_argument(
+        "--least",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="leave out categories with fewer pictures (default: %(default)s)",
+    )
+    parser.add_argument("--depth", type=positive, metavar="N", help="so many levels at most")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Count, and print the tree."""
+    with Library.open(options.library) as library:
+        counted = library.categories(options.name)
+    if options.json:
+        print_json({
+            "records": counted.records,
+            "unsure": counted.unsure,
+            "categories": [_as_dict(one, options.least) for one in counted.tree],
+        })  # fmt: skip
+        return 0
+    for one in counted.tree:
+        for line in _lines(one, 0, options.least, options.depth):
+            print(line)
+    talk(f"{counted.unsure:,} of {counted.records:,} pictures are unsure")
+    return 0
+
+
+def _lines(one: CategoryCount, level: int, least: int, depth: int | None) -> Iterator[str]:
+    if one.count < least or (depth is not None and level >= depth):
+        return
+    yield f"{one.count:>9,}  {'  ' * level}{one.category.name}"
+    for below in one.below:
+        yield from _lines(below, level + 1, least, depth)
+
+
+def _as_dict(one: CategoryCount, least: int) -> dict[str, object]:
+    return {
+        "name": one.category.name,
+        "id": one.category.id,
+        "count": one.count,
+        "below": [_as_dict(below, least) for below in one.below if below.count >= least],
+    }
