@@ -96,8 +96,8 @@ def warm(library: Library, photos: list[str]) -> dict[str, Any]:
         search(asked[0])
         _, result[name] = clocked(search, asked)
     answers = [library.search([photo, photos[0]]) for photo in few]
-    _, result["sheet, PNG"] = clocked(lambda own: png(library.sheet(own)), answers)
-    _, result["sheet, HTML"] = clocked(lambda own: page(library.sheet(own)), answers)
+    _, result["sheet, PNG"] = clocked(lambda own: png([library.sheet(own)]), answers)
+    _, result["sheet, HTML"] = clocked(lambda own: page([library.sheet(own)]), answers)
     return result
 
 

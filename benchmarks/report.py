@@ -259,6 +259,41 @@ def full(result: dict[str, Any]) -> str:
     return f"{told}\n\n" + table(["what", "figure"], rows)
 
 
+def categories(result: dict[str, Any]) -> str:
+    labels, words, nothing = result["labels"], result["words"], result["nothing"]
+    rows = [
+        ["labels: confident ones that are right", labels["precision"]],
+        ["labels: pictures that get one", labels["coverage"]],
+        ["labels, confident or not, that are right", labels["precision_of_all"]],
+        ["pictures that get a label where no class fits", labels["labelled_where_no_class_fits"]],
+        [f"words: P@10 of {words['words']}", words["p_at_10"]],
+        ["words that are in the library, nothing alike", words["nothing_alike"]],
+        [
+            f"nonsense words not understood, of {nothing['nonsense_words']}",
+            nothing["nonsense_words_not_understood"],
+        ],
+        [
+            f"pictures of the library, nothing alike, of {nothing['pictures']:,}",
+            nothing["pictures_of_the_library"],
+        ],
+        *([f"noise, {kind}: nothing alike", share] for kind, share in nothing["noise"].items()),
+    ]
+    alike = [
+        [way, word, f"{own['hits']:,}", own["same_folder"]]
+        for way, words_of in result["likeness"].items()
+        for word, own in words_of.items()
+    ]
+    below = ", ".join(f"{word} {share}" for word, share in words["below_0.9"].items()) or "none"
+    return (
+        f"{result['records']:,} photos of Caltech-101; {labels['folders_in_imagenet']} folders"
+        f" ({labels['pictures']:,} photos) have a class in ImageNet-1k.\n\n"
+        + table(["what", "share"], rows)
+        + f"\n\nWords below 0.9: {below}. A search by words: p50 {words['p50_ms']} ms.\n\n"
+        "Of the fifty nearest of 300 photos, the share that lies in the same folder, by word:\n\n"
+        + table(["by", "word", "hits", "same folder"], alike)
+    )
+
+
 SECTIONS = [
     ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
     (
@@ -288,6 +323,7 @@ SECTIONS = [
         "full.py FILES LIBRARY --drawn SMALL --name full-drawn",
         full,
     ),
+    ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
 ]
 
 

@@ -45,6 +45,14 @@ def test_colour_finds_what_comparing_all_finds(tmp_path: Path) -> None:
         assert result[metric]["opencv_loop_ms_for_all"] > 0
 
 
+def test_labels_words_and_nothing_are_measured(tmp_path: Path) -> None:
+    result = short("categories", tmp_path)
+    assert result["words"]["p_at_10"] == 1
+    assert result["labels"]["precision"] == 1
+    assert result["nothing"]["nonsense_words_not_understood"] == result["nothing"]["nonsense_words"]
+    assert set(result["nothing"]["noise"].values()) == {1.0}
+
+
 def test_a_batch_gives_the_same_hits(tmp_path: Path) -> None:
     result = short("batch", tmp_path)
     assert result["same_hits"]

@@ -33,8 +33,10 @@ def count_categories(index: CategoryIndex, top: Category | None) -> CategoryCoun
     counts, labelled = index.counts(CONFIDENT)
     records = int(index.live.sum())
     tree = category_tree()
+    roots: tuple[CategoryCount, ...]
     if top is not None:
-        roots = _trees(top, counts)
+        count = counts.get(top.id, 0)
+        roots = (CategoryCount(top, count, _below(top, counts)),) if count else ()
     else:
         said = {one.id for one in tree if worth_saying(one)}
         tops = [tree[id_] for id_ in said if not said & {*tree[id_].parents}]
@@ -43,19 +45,21 @@ def count_categories(index: CategoryIndex, top: Category | None) -> CategoryCoun
 
 
 def _trees(category: Category, counts: Mapping[str, int]) -> tuple[CategoryCount, ...]:
-    """A category's tree if any record shows it; one with several parents is in the first's."""
+    """A category's tree if any record shows it."""
     count = counts.get(category.id, 0)
     if not count:
         return ()
-    below = tuple(
-        one
-        for child in category_tree().children(category)
-        if child.parents[0] == category.id
-        for one in _trees(child, counts)
-    )
+    below = _below(category, counts)
     if len(below) == 1 and below[0].count == count and category.number is None:
         return below  # nothing but one narrower category: that says more
-    return (CategoryCount(category, count, _fullest_first(below)),)
+    return (CategoryCount(category, count, below),)
+
+
+def _below(category: Category, counts: Mapping[str, int]) -> tuple[CategoryCount, ...]:
+    """The trees right below; a category with several parents is below the first only."""
+    children = category_tree().children(category)
+    own = (child for child in children if child.parents[0] == category.id)
+    return _fullest_first(tuple(one for child in own for one in _trees(child, counts)))
 
 
 def _fullest_first(trees: tuple[CategoryCount, ...]) -> tuple[CategoryCount, ...]:
