@@ -16,7 +16,7 @@ from lookalike import __version__
 from lookalike.cli.output import talk
 from lookalike.errors import LookalikeError
 
-COMMANDS = ("index", "plan", "search", "ledger", "pca", "doctor")
+COMMANDS = ("index", "plan", "search", "duplicates", "ledger", "pca", "doctor")
 """The commands, each in the module of its name."""
 
 
