@@ -154,7 +154,8 @@ def sampled(
         at.shift[:, None, :] + np.float32(0.5)
     )
     points = points * side - np.float32(0.5)
-    inside = ((points > -0.5) & (points < side - 0.5)).all(2)
+    within = (points > -0.5) & (points < side - 0.5)
+    inside = within[..., 0] & within[..., 1]
     points = np.clip(points, 0, side - 1.001)
     corner = points.astype(np.int32)
     part = points - corner
@@ -162,9 +163,13 @@ def sampled(
     base = corner[..., 1] * side + corner[..., 0]
     base += (np.arange(count, dtype=np.int32) * side * side)[:, None]
     right, down = part[..., 0], part[..., 1]
-    upper = flat[base] * (1 - right) + flat[base + 1] * right
-    lower = flat[base + side] * (1 - right) + flat[base + side + 1] * right
-    return upper * (1 - down) + lower * down, inside
+    left_above, right_above, left_below, right_below = (
+        np.take(flat, base + step, mode="clip")  # lets other threads work, as indexing does not
+        for step in (0, 1, side, side + 1)
+    )
+    upper = left_above + (right_above - left_above) * right
+    lower = left_below + (right_below - left_below) * right
+    return upper + (lower - upper) * down, inside
 
 
 def _standard(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -244,6 +249,13 @@ class Likeness:
         """Some of them."""
         return Likeness(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
+    def updated(self, places: NDArray[np.int64], newer: Likeness) -> Likeness:
+        """The same with others at some places."""
+        columns = [getattr(self, field.name).copy() for field in fields(self)]
+        for column, field in zip(columns, fields(self), strict=True):
+            column[places] = getattr(newer, field.name)
+        return Likeness(*columns)
+
 
 def likeness(first: FloatArray, second: FloatArray, at: Alignments, reach: int = REACH) -> Likeness:
     """How alike pictures float32 (n, side, side) are when the first is laid over the second."""
@@ -261,7 +273,8 @@ def likeness(first: FloatArray, second: FloatArray, at: Alignments, reach: int =
     local = without_local_mean(shown, reach).reshape(count, -1)
     wanted = without_local_mean(aim.reshape(second.shape), reach).reshape(count, -1)
     apart = np.where(inside, own - aim, 0) * np.maximum(deviation, FAINTEST)
-    blocks = apart.reshape(count, side // 4, 4, side // 4, 4).mean((2, 4))
+    scaler = area_matrix(side, side // 4)
+    blocks = scaler @ apart.reshape(second.shape) @ scaler.T
     figures = (
         _correlation(local, wanted, weights),
         _correlation(own, aim, weights),

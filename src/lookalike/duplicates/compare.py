@@ -21,7 +21,8 @@ from lookalike.duplicates.align import (
     refined,
     sampled,
 )
-from lookalike.duplicates.rasters import FINE, colour_rasters
+from lookalike.duplicates.connected import components
+from lookalike.duplicates.rasters import FINE, area_matrix, colour_rasters
 from lookalike.kernels import in_parallel
 from lookalike.types import FloatArray, PixelArray
 
@@ -166,9 +167,12 @@ class Compared:
 def compare_finely(
     pairs: Candidates, thumbnails: Callable[[Rows], Sequence[bytes | None]]
 ) -> list[Compared]:
-    """Compare pairs by their thumbnails, which are asked for by rows; in parts."""
+    """Compare pairs by their thumbnails, which are asked for by rows; in parts.
+
+    Pairs that hang together come together, so that a thumbnail is seldom decoded twice.
+    """
     out = []
-    order = np.lexsort((pairs.second, pairs.first))
+    order = np.lexsort((pairs.second, pairs.first, components(pairs.first, pairs.second)))
     for at in range(0, len(pairs), _FINE_AT_ONCE):
         own = pairs.take(order[at : at + _FINE_AT_ONCE])
         rows, places = np.unique(np.concatenate([own.first, own.second]), return_inverse=True)
@@ -193,13 +197,14 @@ def _compared(pairs: Candidates, places: Rows, colours: PixelArray) -> list[Comp
 def _compare(pairs: Candidates, first: PixelArray, second: PixelArray) -> Compared:
     one, two = first.astype(np.float32) @ _LUMA, second.astype(np.float32) @ _LUMA
     matrix, shift = pairs.start.matrix.copy(), pairs.start.shift.copy()
-    unsure = _where(likeness(one, two, pairs.start).detail < SURE)
+    seen = likeness(one, two, pairs.start)
+    unsure = _where(seen.detail < SURE)
     if len(unsure):
-        start = pairs.start.take(unsure)
-        better = refined(one[unsure], two[unsure], start, _FINE_STEPS, stride=2)
+        start, first_one, second_one = pairs.start.take(unsure), one[unsure], two[unsure]
+        better = refined(first_one, second_one, start, _FINE_STEPS, stride=2)
         matrix[unsure], shift[unsure] = better.matrix, better.shift
+        seen = seen.updated(unsure, likeness(first_one, second_one, better))
     at = Alignments(matrix, shift)
-    seen = likeness(one, two, at)
     moved, symmetry = _moved(at)
     aligned = Candidates(pairs.first, pairs.second, at)
     return Compared(aligned, seen, *_chroma_apart(first, second, at, seen.gain), moved, symmetry)
@@ -219,12 +224,11 @@ def _chroma_apart(
     first: PixelArray, second: PixelArray, at: Alignments, gain: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Differences of chroma, and the chroma of the greyer one; of blocks of 4 x 4 pixels."""
-    side = FINE // 4
+    scaler = area_matrix(FINE, FINE // 4)
 
     def chroma(colours: PixelArray) -> FloatArray:
-        blocks = colours.reshape(len(colours), side, 4, side, 4, 3).mean((2, 4), dtype=np.float32)
-        out: FloatArray = blocks[..., [0, 2]] - blocks[..., 1:2]
-        return out
+        red, green, blue = (colours[..., channel].astype(np.float32) for channel in range(3))
+        return np.stack([scaler @ (c - green) @ scaler.T for c in (red, blue)], -1)
 
     one, two = chroma(first), chroma(second)
     total = np.zeros(len(first), np.float32)

@@ -72,8 +72,24 @@ class Finder:
         self._stage, self._seconds = stage, dict[str, float]()
         self._left_out = 0
 
+    @property
+    def ids(self) -> IdArray:
+        """The records that are looked at, V16 (n,); pairs speak of these rows."""
+        return self._facts.ids
+
     def find(self, options: DuplicateOptions) -> DuplicateReport:
         """All groups of duplicates."""
+        pairs, decided = self.pairs(options)
+        identical = Relation.IDENTICAL in options.relations
+        groups = self._timed("groups", self._groups, pairs, identical)
+        counts = dict.fromkeys(CLOSEST_FIRST[1:], 0)
+        for number, count in zip(*np.unique(pairs.relation, return_counts=True), strict=True):
+            counts[CLOSEST_FIRST[int(number)]] = int(count)
+        compared = len(self._facts.ids)
+        return DuplicateReport(groups, compared, counts, self._left_out, decided, self._seconds)
+
+    def pairs(self, options: DuplicateOptions) -> tuple[Pairs, int]:
+        """All pairs of different records, and how many more were found but decided against."""
         wanted = set(options.relations)
         pairs, coarse = joined_pairs([]), None
         if wanted & {Relation.RE_ENCODED, Relation.EDITED}:
@@ -82,28 +98,13 @@ class Finder:
             pairs = self._same(rasters, coarse)
         if Relation.BURST in wanted:
             pairs = self._timed("bursts", self._with_bursts, pairs, options.seconds)
-        decided = self._decided()
         kept = self._kept(pairs, options)
-        undecided = ~np.isin(self._keys(kept.first, kept.second), decided)
-        pairs = kept.take(np.flatnonzero(undecided))
-        if coarse is not None:
+        pairs = self._undecided(kept)
+        decided = len(kept) - len(pairs)
+        if coarse is not None and len(pairs):
             more = self._timed("completing groups", self._missing, pairs, coarse, options)
-            open_ = ~np.isin(self._keys(more.first, more.second), decided)
-            pairs = joined_pairs([pairs, more.take(np.flatnonzero(open_))])
-        groups = self._timed("groups", self._groups, pairs, Relation.IDENTICAL in wanted)
-        counts: dict[Relation, int] = {
-            relation: int((pairs.relation == number).sum())
-            for number, relation in enumerate(CLOSEST_FIRST)
-            if relation in wanted and relation != Relation.IDENTICAL
-        }
-        return DuplicateReport(
-            groups,
-            len(self._facts.ids),
-            counts,
-            self._left_out,
-            int((~undecided).sum()),
-            self._seconds,
-        )
+            pairs = joined_pairs([pairs, self._undecided(more)])
+        return pairs, decided
 
     def _timed(self, name: str, step: Callable[..., T], *values: Any) -> T:
         self._stage(name)
@@ -187,15 +188,17 @@ class Finder:
         wanted = np.isin(pairs.relation, numbers) & (pairs.similarity >= options.least)
         return pairs.take(np.flatnonzero(wanted))
 
-    def _decided(self) -> Rows:
-        """Keys of pairs that the user has said are no duplicates."""
+    def _undecided(self, found: Pairs) -> Pairs:
+        """Pairs of which the user has not said that they are no duplicates."""
         pairs = self._store.decisions()
         rows = [
             self._facts.rows_of(np.frombuffer(b"".join(pair[side].bytes for pair in pairs), "V16"))
             for side in (0, 1)
         ]
         low, high = np.minimum(*rows), np.maximum(*rows)
-        return self._keys(low, high)[low >= 0]
+        decided = self._keys(low, high)[low >= 0]
+        open_ = ~np.isin(self._keys(found.first, found.second), decided)
+        return found.take(np.flatnonzero(open_))
 
     def _missing(self, pairs: Pairs, coarse: CoarseComparer, options: DuplicateOptions) -> Pairs:
         """Pairs of a best copy and others that are only connected with it so far."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.duplicates.connected import components
 from lookalike.duplicates.relations import Pairs
 
 Rows = NDArray[np.int64]
@@ -25,32 +26,19 @@ class Star:
     pairs: Rows
 
 
-def components(pairs: Pairs, rows: int) -> Rows:
-    """For each row the least row that it is connected with, int64 (rows,)."""
-    root = np.arange(rows)
-    while True:  # every round halves the longest way at least
-        low = np.minimum(root[pairs.first], root[pairs.second])
-        new = root.copy()
-        np.minimum.at(new, root[pairs.first], low)
-        np.minimum.at(new, root[pairs.second], low)
-        new = new[new]
-        if (new == root).all():
-            return root
-        root = new
-
-
 def missing_pairs(pairs: Pairs, rank: Rows) -> tuple[Rows, Rows]:
     """Pairs of a component's best row and each other one that are not among ``pairs``.
 
     ``rank``: int64 per row, the best is 0. Comparing them, too, keeps groups whole where a best
     copy was not among a row's nearest.
     """
-    root = components(pairs, len(rank))
-    rows = np.unique(np.concatenate([pairs.first, pairs.second]))
+    root = np.tile(components(pairs.first, pairs.second), 2)
+    rows, where = np.unique(np.concatenate([pairs.first, pairs.second]), return_index=True)
+    root = root[where]
     best = np.full(len(rank), len(rank), np.int64)
-    np.minimum.at(best, root[rows], rank[rows])
+    np.minimum.at(best, root, rank[rows])
     by_rank = np.argsort(rank)
-    heads = by_rank[best[root[rows]]]
+    heads = by_rank[best[root]]
     low, high = np.minimum(rows, heads), np.maximum(rows, heads)
     known = np.isin(low * len(rank) + high, pairs.first * len(rank) + pairs.second)
     wanted = (low != high) & ~known

@@ -62,6 +62,7 @@ def colour_rasters(jpegs: Sequence[bytes | None], side: int = FINE) -> PixelArra
     return out
 
 
+@functools.cache
 def area_matrix(wide: int, narrow: int, low: float = 0.0, high: float | None = None) -> FloatArray:
     """What averages ``wide`` samples from ``low`` to ``high`` into ``narrow``, (narrow, wide)."""
     edges = np.linspace(low, wide if high is None else high, narrow + 1)
