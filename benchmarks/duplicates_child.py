@@ -24,9 +24,9 @@ HASHES = ("PHash", "DHash", "AHash", "WHash")
 def main() -> None:
     folder = Path(sys.argv[1])
     logging.disable(logging.INFO)
-    sys.modules["torchvision"] = MagicMock()  # its networks' alone, which are not asked here
-    for name in ("models", "transforms"):
-        sys.modules[f"torchvision.{name}"] = MagicMock()
+    # Its networks' module, which is not asked here, must fit torch's build to be imported at all.
+    for name in ("", ".models", ".models.vision_transformer", ".transforms"):
+        sys.modules[f"torchvision{name}"] = MagicMock()
     try:
         from imagededup import methods
     except ModuleNotFoundError as error:
