@@ -231,13 +231,16 @@ class Likeness:
     """What an alignment shows, each float32 (n,).
 
     ``detail``: correlation of local differences of brightness where both have pixels and agree
-    roughly, -1..1; ``overall``: correlation of brightness there; ``agreeing``: share of the common
-    pixels that agree roughly; ``common``: share of the second picture that lies in the first;
+    roughly, -1..1; ``whole_detail``: the same wherever both have pixels; ``structured``: the share
+    that agrees roughly of what varies, by how much it does; ``overall``: correlation of brightness
+    where both agree roughly; ``agreeing``: share of the common pixels that agree roughly; ``common``: share of the second picture that lies in the first;
     ``gain``, ``offset``: the first's contrast by the second's, and how many grey levels it is
     brighter; ``largest``: after that, the largest difference of blocks of 4 x 4 pixels, in levels.
     """
 
     detail: FloatArray
+    whole_detail: FloatArray
+    structured: FloatArray
     overall: FloatArray
     agreeing: FloatArray
     common: FloatArray
@@ -277,6 +280,8 @@ def likeness(first: FloatArray, second: FloatArray, at: Alignments, reach: int =
     blocks = scaler @ apart.reshape(second.shape) @ scaler.T
     figures = (
         _correlation(local, wanted, weights),
+        _correlation(local, wanted, inside),
+        _agreeing(np.maximum(np.abs(local), np.abs(wanted)) * inside, own - aim),
         _correlation(own, aim, weights),
         weights.sum(1) / held,
         held / (side * side),
@@ -285,6 +290,13 @@ def likeness(first: FloatArray, second: FloatArray, at: Alignments, reach: int =
         np.abs(blocks).max((1, 2)),
     )
     return Likeness(*(np.asarray(figure, np.float32) for figure in figures))
+
+
+def _agreeing(variation: FloatArray, apart: FloatArray) -> FloatArray:
+    """Shares of what varies, by how much it does, that differs little."""
+    alike = (np.abs(apart) < ALIKE) * variation
+    out: FloatArray = alike.sum(1) / np.maximum(variation.sum(1), np.float32(1e-3))
+    return out
 
 
 def _correlation(one: FloatArray, two: FloatArray, weights: FloatArray) -> FloatArray:
