@@ -233,9 +233,10 @@ class Likeness:
     ``detail``: correlation of local differences of brightness where both have pixels and agree
     roughly, -1..1; ``whole_detail``: the same wherever both have pixels; ``structured``: the share
     that agrees roughly of what varies, by how much it does; ``overall``: correlation of brightness
-    where both agree roughly; ``agreeing``: share of the common pixels that agree roughly; ``common``: share of the second picture that lies in the first;
-    ``gain``, ``offset``: the first's contrast by the second's, and how many grey levels it is
-    brighter; ``largest``: after that, the largest difference of blocks of 4 x 4 pixels, in levels.
+    where both agree roughly; ``agreeing``: share of the common pixels that agree roughly;
+    ``common``: share of the second picture that lies in the first; ``gain``, ``offset``: the
+    first's contrast by the second's, and how many grey levels it is brighter; ``largest``: after
+    that, the largest difference of blocks of 4 x 4 pixels, in levels.
     """
 
     detail: FloatArray
@@ -280,7 +281,7 @@ def likeness(first: FloatArray, second: FloatArray, at: Alignments, reach: int =
     blocks = scaler @ apart.reshape(second.shape) @ scaler.T
     figures = (
         _correlation(local, wanted, weights),
-        _correlation(local, wanted, inside),
+        _correlation(local, wanted, inside.astype(np.float32)),
         _agreeing(np.maximum(np.abs(local), np.abs(wanted)) * inside, own - aim),
         _correlation(own, aim, weights),
         weights.sum(1) / held,
