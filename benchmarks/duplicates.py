@@ -8,7 +8,7 @@ were chosen on the other classes, and made stricter after a look at LOOKED_AT. A
 one library, whose pairs are found by the library and by imagededup's four hashes at their own
 threshold. Per change: recall is the share of photos whose changed copy was found as a pair with the
 unchanged one; precision the share of all pairs found between an unchanged and a so changed picture
-that are of one photo, or of two photos that are themselves duplicates: TWINS below names those, each
+that are of one photo, or of two that are themselves duplicates: TWINS below names those, each
 looked at by eye. Intervals are Wilson's, 95 %. VENV: ``pip install imagededup torch==2.13.0``.
 
 --full only measures seconds and memory of ``lookalike duplicates --json`` on LIBRARY.
