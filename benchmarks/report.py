@@ -294,6 +294,41 @@ def categories(result: dict[str, Any]) -> str:
     )
 
 
+def duplicates(result: dict[str, Any]) -> str:
+    methods = list(result["changes"])
+    rows = [
+        [change, *(shares(result["changes"][method][change]) for method in methods)]
+        for change in result["changes"][methods[0]]
+    ]
+    for name in ("all pairs", "all pairs, without classes looked at"):
+        rows.append([name, *(one_share(result[name][method]["precision"]) for method in methods)])
+    return (
+        f"Recall / precision per change of {result['photos']:,} photos ({result['files']:,} files);"
+        " 95 % intervals are in the result. Classes looked at are those for which thresholds were"
+        " made stricter.\n\n" + table(["change", *methods], rows) + "\n"
+    )
+
+
+def shares(figures: dict[str, Any]) -> str:
+    return f"{one_share(figures['recall'])} / {one_share(figures['precision'])}"
+
+
+def one_share(figure: dict[str, Any]) -> str:
+    return "–" if figure["share"] is None else f"{figure['share']:.3f}"
+
+
+def duplicates_full(result: dict[str, Any]) -> str:
+    steps = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in result["by_step"].items())
+    pairs = ", ".join(f"{count:,} {name}" for name, count in result["pairs"].items())
+    return (
+        f"{result['records']:,} records in {result['seconds']:,.0f} s"
+        f" ({result['cpu_seconds']:,.0f} s of processor time); memory of its own at most"
+        f" {megabytes(result['peak_anon_bytes'])}, with mapped files"
+        f" {megabytes(result['peak_bytes'])}. Pairs: {pairs};"
+        f" {result['groups']:,} groups. By step: {steps}.\n"
+    )
+
+
 SECTIONS = [
     ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
     (
@@ -315,6 +350,18 @@ SECTIONS = [
     ("command", "The whole way of one search", "command.py LIBRARY PHOTOS", command),
     ("growth", "Growth", "growth.py SMALL WORK", growth),
     ("graph", "The neighbour graph", "graph.py SMALL", graph),
+    (
+        "duplicates",
+        "Duplicates, beside imagededup",
+        "duplicates.py PHOTOS --peers-python PYTHON",
+        duplicates,
+    ),
+    (
+        "duplicates-full",
+        "Duplicates among half a million records",
+        "duplicates.py --full LIBRARY",
+        duplicates_full,
+    ),
     ("peers", "Beside FAISS and numba", "peers.py LIBRARY --peers-python PYTHON", peers),
     ("full", "Half a million files", "full.py FILES LIBRARY", full),
     (

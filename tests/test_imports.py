@@ -31,11 +31,29 @@ ALLOWED = {
     "pipeline": MIDDLE,
     "query": MIDDLE,
     "evaluate": {*MIDDLE, "query"},
+    "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
-    "library": {*MIDDLE, "pipeline", "plan", "query", "evaluate", "present"},
+    "library": {*MIDDLE, "pipeline", "plan", "query", "evaluate", "duplicates", "present"},
     "present": {"types"},
-    "cli": {*MIDDLE, "pipeline", "plan", "query", "evaluate", "library", "present", "lookalike"},
-    "lookalike": {*MIDDLE, "pipeline", "query", "evaluate", "library"},  # __init__: public names
+    "cli": {
+        *MIDDLE,
+        "pipeline",
+        "plan",
+        "query",
+        "evaluate",
+        "duplicates",
+        "library",
+        "present",
+        "lookalike",
+    },
+    "lookalike": {
+        *MIDDLE,
+        "pipeline",
+        "query",
+        "evaluate",
+        "duplicates",
+        "library",
+    },  # __init__: public names
     "__main__": {"cli"},
 }
 

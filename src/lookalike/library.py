@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -53,6 +53,7 @@ from lookalike.types import (
 )
 
 if TYPE_CHECKING:
+    from lookalike.duplicates import DuplicateOptions, DuplicateReport
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.pca_study import PcaStudy
     from lookalike.indexes.graph import NeighbourGraph
@@ -366,6 +367,59 @@ class Library:
             raise InputError(f"k {k}: at least 1 neighbour must be asked for")
         with readable_errors(self.folder):
             return self._current().neighbours(k)
+
+    def duplicates(
+        self,
+        options: DuplicateOptions | None = None,
+        stage: Callable[[str], None] = lambda name: None,
+    ) -> DuplicateReport:
+        """Groups of files that show the same: equal, saved again, resized, edited, shot in a burst.
+
+        Every group has a best copy, and only what is alike to that very copy. ``stage`` is called
+        with the name of each step. Nothing is changed or deleted. Half a million records take
+        minutes. Raises InputError for options that cannot be used.
+        """
+        from lookalike.duplicates import DuplicateOptions
+        from lookalike.duplicates.find import Finder
+
+        options = options or DuplicateOptions()
+        options.check()
+        with readable_errors(self.folder):
+            store, tables = self._reader(), self._current()
+            condition = None if options.where is None else parse_condition(options.where)
+            allowed = None if condition is None else store.matching(condition)
+            return Finder(store, tables.vectors, tables.neighbours, allowed, stage).find(options)
+
+    def decide(self, first: UUID, second: UUID) -> bool:
+        """Remember that two records are not duplicates; returns whether that is new.
+
+        Raises InputError for an id that is not in the library or one given twice,
+        LibraryLockedError while another process writes.
+        """
+        return self._decision(first, second, forget=False)
+
+    def forget(self, first: UUID, second: UUID) -> bool:
+        """Take such a decision back; returns whether there was one. Raises as ``decide`` does."""
+        return self._decision(first, second, forget=True)
+
+    def decisions(self) -> list[tuple[UUID, UUID]]:
+        """Pairs of records that were decided not to be duplicates."""
+        with readable_errors(self.folder):
+            return self._reader().decisions()
+
+    def _decision(self, first: UUID, second: UUID, *, forget: bool) -> bool:
+        with readable_errors(self.folder):
+            known = self._reader().get([first, second])
+            for id_, record in zip((first, second), known, strict=True):
+                if record is None and not forget:
+                    raise InputError(f"{id_}: no record of {self.folder} has this id")
+            if first == second:
+                raise InputError(f"{first}: given twice; two different records are needed")
+            store = SqliteStore(self.folder, write=True)
+            try:
+                return (store.forget if forget else store.decide)(first, second)
+            finally:
+                store.close()
 
     # -- inside ----------------------------------------------------------------------------------
 

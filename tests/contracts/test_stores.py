@@ -557,3 +557,51 @@ def test_matching_reads_the_last_commit(open_store: Open, folder: Path) -> None:
     write(folder, a=b"one")
     index(writer, folder)
     assert matching(reader, "width > 0") == [id_of(b"one")]
+
+
+def test_facts_are_of_the_records_that_have_a_file(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two", c=b"one")
+    index(store, folder)
+    (folder / "b.jpg").unlink()
+    index(store, folder)
+    facts = store.facts()
+    assert [UUID(bytes=id_.tobytes()) for id_ in facts.ids] == [id_of(b"one")]
+    (record,) = store.get([id_of(b"one")])
+    assert record is not None
+    assert facts.pixels.tolist() == [record.facts.width * record.facts.height]
+    assert facts.bytes.tolist() == [record.bytes]
+    assert facts.files.tolist() == [2]
+    assert facts.row_of(id_of(b"one")) == 0
+
+
+def test_each_thumbnail_comes_with_its_id(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    found = {UUID(bytes=id_): jpeg for id_, jpeg in store.each_thumbnail()}
+    ids = [id_of(b"one"), id_of(b"two")]
+    assert found == dict(zip(ids, store.thumbnails(ids), strict=True))
+
+
+def test_files_come_with_the_oldest_first(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"one", c=b"one")
+    for name, age in (("a", 3), ("b", 1), ("c", 2)):
+        os.utime(folder / f"{name}.jpg", (10**9 + age, 10**9 + age))
+    index(store, folder)
+    files, none = store.files([id_of(b"one"), id_of(b"unknown")])
+    assert [Path(file.path).stem for file in files] == ["b", "c", "a"]
+    assert none == ()
+
+
+def test_decisions_outlive_opening_and_are_taken_back(open_store: Open, folder: Path) -> None:
+    store = open_store(write=True)
+    one, two = sorted((id_of(b"one"), id_of(b"two")), key=lambda id_: id_.bytes)
+    assert store.decide(two, one)
+    assert not store.decide(one, two)
+    store.close()
+    reader = open_store()
+    assert reader.decisions() == [(one, two)]
+    reader.close()
+    store = open_store(write=True)
+    assert store.forget(two, one)
+    assert not store.forget(two, one)
+    assert store.decisions() == []

@@ -15,7 +15,10 @@ from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
 
 pytestmark = indexing.pytestmark
 
-PARTS = {"common", "drawn", "fastdup_child", "index_child", "peers_child", "report"}
+PARTS = {
+    "changed", "common", "drawn", "duplicates_child", "fastdup_child", "index_child", "peers_child",
+    "report",
+}  # fmt: skip
 """What the scripts share, what they start, and what writes their results down."""
 
 METRICS = ("correlation", "chi-square", "intersection", "bhattacharyya")
@@ -88,6 +91,18 @@ def test_peers_that_are_not_installed_are_said_to_be_missing(tmp_path: Path) -> 
     assert result["vectors"]["rabitq"] == {"missing": "faiss"}
     assert result["colour"]["inverted, numba"] == {"missing": "numba"}
     assert set(result["colour"]["lookalike"]["metrics"]) == set(METRICS)
+
+
+def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
+    result = short("duplicates", tmp_path)
+    assert result["photos"] == 6
+    assert result["files"] == 6 * 14
+    assert result["peers"] == {"missing": "imagededup"}
+    found = result["changes"]["lookalike"]
+    assert len(found) == 13
+    for change in ("re-encoded, quality 90", "resized to 150 %", "flipped"):  # noise is kept
+        assert found[change]["recall"]["share"] == 1, change
+    assert result["all pairs"]["lookalike"]["precision"]["share"] > 0.9
 
 
 def test_no_benchmark_is_left_without_a_test() -> None:

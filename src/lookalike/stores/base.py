@@ -137,6 +137,28 @@ class LogitTable(IdentifiedRows):
 
 
 @dataclass(frozen=True)
+class FactsTable(IdentifiedRows):
+    """What is known of every record that has a file, in the order of indexing.
+
+    ``ids`` V16 (n,); ``pixels``, ``bytes`` int64 (n,); ``taken`` int64 (n,), seconds of the local
+    time of capture, ``UNKNOWN`` where EXIF says none; ``camera`` int32 (n,), equal for equal
+    cameras, -1 for unknown ones; ``files`` int32 (n,), paths at which the record lies, at least 1.
+    """
+
+    ids: IdArray
+    pixels: NDArray[np.int64]
+    bytes: NDArray[np.int64]
+    taken: NDArray[np.int64]
+    camera: NDArray[np.int32]
+    files: NDArray[np.int32]
+    live: NDArray[np.bool_]
+
+
+UNKNOWN = np.iinfo(np.int64).min
+"""A time of capture that is not known."""
+
+
+@dataclass(frozen=True)
 class HistogramPart:
     """One segment of sparse histograms: ``bins``, ``counts`` uint16 (cells,), ``ends`` uint64 (n,).
 
@@ -283,6 +305,24 @@ class Store(Protocol):
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, in the order asked for."""
+
+    def facts(self) -> FactsTable:
+        """Facts of all records that have a file now."""
+
+    def each_thumbnail(self) -> Iterator[tuple[bytes, bytes]]:
+        """Ids and thumbnails of the records that have a file now, in the order of indexing."""
+
+    def files(self, ids: Sequence[UUID]) -> list[tuple[FileEntry, ...]]:
+        """Where records lie now, the oldest file first, ties by path; as ``paths`` otherwise."""
+
+    def decide(self, first: UUID, second: UUID) -> bool:
+        """Remember that two records are not duplicates; returns whether that is new."""
+
+    def forget(self, first: UUID, second: UUID) -> bool:
+        """Take a decision back; returns whether there was one."""
+
+    def decisions(self) -> list[tuple[UUID, UUID]]:
+        """Pairs of records that were decided not to be duplicates, each ascending, in order."""
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,8 @@ from lookalike.errors import (
 )
 from lookalike.stores import schema
 from lookalike.stores.base import (
+    UNKNOWN,
+    FactsTable,
     HistogramPart,
     HistogramTable,
     Lacking,
@@ -277,6 +280,24 @@ class SqliteStore:
                 db.executemany("DELETE FROM records WHERE key = ?", keys)
         return forgotten
 
+    def decide(self, first: UUID, second: UUID) -> bool:
+        """Remember that two records are not duplicates; returns whether that is new."""
+        self._require_writing()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        changed = self._connection.execute(
+            "INSERT OR IGNORE INTO decisions VALUES (?, ?, 'not a duplicate', ?)",
+            (*_both(first, second), now),
+        )
+        return changed.rowcount > 0
+
+    def forget(self, first: UUID, second: UUID) -> bool:
+        """Take a decision back; returns whether there was one."""
+        self._require_writing()
+        changed = self._connection.execute(
+            "DELETE FROM decisions WHERE first = ? AND second = ?", _both(first, second)
+        )
+        return changed.rowcount > 0
+
     def _bury(self, ids: bytes) -> None:
         """Mark the rows of deleted records in every series."""
         buried = np.frombuffer(ids, dtype=ID_DTYPE)
@@ -420,6 +441,61 @@ class SqliteStore:
         rows = (self._connection.execute(query, (id_.bytes,)).fetchone() for id_ in ids)
         return [row[0] if row else None for row in rows]
 
+    def facts(self) -> FactsTable:
+        """Facts of all records that have a file now, in the order of indexing."""
+        rows = self._connection.execute(
+            "SELECT id, width * height, bytes,"
+            " CAST(round((julianday(taken_at) - 2440587.5) * 86400) AS INTEGER), camera, live_files"
+            " FROM records WHERE live_files > 0 ORDER BY key"
+        ).fetchall()
+        cameras: dict[str, int] = {}
+        numbers = np.array(
+            [
+                (
+                    pixels,
+                    size,
+                    UNKNOWN if taken is None else taken,
+                    -1 if camera is None else cameras.setdefault(camera, len(cameras)),
+                    files,
+                )
+                for _, pixels, size, taken, camera, files in rows
+            ],
+            np.int64,
+        ).reshape(-1, 5)
+        pixels, size, taken, camera, files = np.ascontiguousarray(numbers.T)
+        ids = np.frombuffer(b"".join(row[0] for row in rows), ID_DTYPE)
+        live = np.ones(len(ids), bool)
+        return FactsTable(
+            ids, pixels, size, taken, camera.astype(np.int32), files.astype(np.int32), live
+        )
+
+    def each_thumbnail(self) -> Iterator[tuple[bytes, bytes]]:
+        """Ids and thumbnails of the records that have a file now, in the order of indexing."""
+        yield from self._connection.execute(
+            "SELECT id, jpeg FROM records JOIN thumbnails ON thumbnails.record = records.key"
+            " WHERE live_files > 0 ORDER BY records.key"
+        )
+
+    def files(self, ids: Sequence[UUID]) -> list[tuple[FileEntry, ...]]:
+        """Where records lie now, the oldest file first, ties by path."""
+        found: dict[bytes, list[FileEntry]] = {}
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            own = [id_.bytes for id_ in ids[start : start + _IDS_A_QUERY]]
+            rows = self._connection.execute(
+                "SELECT id, path, files.bytes, mtime_ns FROM records"
+                " JOIN files ON files.record = records.key"
+                f" WHERE id IN ({', '.join('?' * len(own))}) AND live ORDER BY mtime_ns, path",
+                own,
+            )
+            for id_, path, size, mtime in rows:
+                found.setdefault(id_, []).append(FileEntry(os.fsdecode(path), size, mtime))
+        return [tuple(found.get(id_.bytes, ())) for id_ in ids]
+
+    def decisions(self) -> list[tuple[UUID, UUID]]:
+        """Pairs of records that were decided not to be duplicates, each ascending, in order."""
+        rows = self._connection.execute("SELECT first, second FROM decisions ORDER BY 1, 2")
+        return [(UUID(bytes=first), UUID(bytes=second)) for first, second in rows]
+
     def find_content(self, content_hash: bytes) -> UUID | None:
         """The record with this content, or None. May be called from any thread."""
         with self._content_guard:
@@ -467,6 +543,12 @@ class SqliteStore:
     def version(self) -> int:
         """A number that changes whenever another connection has committed something."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _both(first: UUID, second: UUID) -> tuple[bytes, bytes]:
+    """The ids of a pair, the smaller first."""
+    low, high = sorted((first.bytes, second.bytes))
+    return low, high
 
 
 def _ascending(ids: IdArray) -> IdArray:
