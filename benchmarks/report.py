@@ -269,8 +269,8 @@ def duplicates(result: dict[str, Any]) -> str:
         rows.append([name, *(one_share(result[name][method]["precision"]) for method in methods)])
     return (
         f"Recall / precision per change of {result['photos']:,} photos ({result['files']:,} files);"
-        " 95 % intervals are in the result. Classes looked at are those for which thresholds were made"
-        " stricter.\n\n" + table(["change", *methods], rows) + "\n"
+        " 95 % intervals are in the result. Classes looked at are those for which thresholds were"
+        " made stricter.\n\n" + table(["change", *methods], rows) + "\n"
     )
 
 
@@ -287,8 +287,8 @@ def duplicates_full(result: dict[str, Any]) -> str:
     pairs = ", ".join(f"{count:,} {name}" for name, count in result["pairs"].items())
     return (
         f"{result['records']:,} records in {result['seconds']:,.0f} s"
-        f" ({result['cpu_seconds']:,.0f} s of processor time); memory of its own at most {megabytes(result['peak_anon_bytes'])},"
-        f" with mapped files {megabytes(result['peak_bytes'])}. Pairs: {pairs};"
+        f" ({result['cpu_seconds']:,.0f} s of processor time); memory of its own at most"
+        f" {megabytes(result['peak_anon_bytes'])}, with mapped files {megabytes(result['peak_bytes'])}. Pairs: {pairs};"
         f" {result['groups']:,} groups. By step: {steps}.\n"
     )
 
