@@ -22,6 +22,7 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +73,14 @@ def main() -> None:
 def made_set(options: argparse.Namespace, folder: Path, library: Path) -> dict[str, Any]:
     if not folder.exists():
         write_set(half_of(options.photos, "second"), folder, options.count, options.seed)
-    with Library.open(library, create=True) as opened:
-        opened.add([folder])
-        own, seconds = own_pairs(opened)
+    own, seconds = kept(folder.with_name("own.json"), lambda: own_pairs(folder, library))
     paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.jpg"))
     number = {path: place for place, path in enumerate(paths)}
     pairs, relation = by_paths(own, number, folder)
     truth = Truth(paths)
     if options.false:
         options.false.write_text("\n".join(truth.false(pairs)) + "\n")
-    peers = child(options.peers_python, folder)
+    peers = kept(folder.with_name("peers.json"), lambda: child(options.peers_python, folder))
     methods = {"lookalike": pairs} | {
         name: np.array(found["pairs"], np.int64).reshape(-1, 2)
         for name, found in peers.items()
@@ -106,8 +105,21 @@ def made_set(options: argparse.Namespace, folder: Path, library: Path) -> dict[s
     }
 
 
-def own_pairs(library: Library) -> tuple[list[tuple[list[str], list[str], str]], dict[str, float]]:
-    """All pairs of different records with their paths and relation, and seconds by step."""
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What lies in a file of the work folder, made if it is not there; it is not made twice."""
+    if not path.exists():
+        path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
+
+
+def own_pairs(folder: Path, library: Path) -> Any:
+    """All pairs of records with their paths and relation, and seconds by step."""
+    with Library.open(library, create=True) as opened:
+        opened.add([folder])
+        return _own_pairs(opened)
+
+
+def _own_pairs(library: Library) -> tuple[list[tuple[list[str], list[str], str]], dict[str, float]]:
     tables, store = library._current(), library._reader()
     finder = Finder(store, tables.vectors, tables.neighbours, None, lambda _: None)
     pairs, _ = finder.pairs(DuplicateOptions())

@@ -288,7 +288,8 @@ def duplicates_full(result: dict[str, Any]) -> str:
     return (
         f"{result['records']:,} records in {result['seconds']:,.0f} s"
         f" ({result['cpu_seconds']:,.0f} s of processor time); memory of its own at most"
-        f" {megabytes(result['peak_anon_bytes'])}, with mapped files {megabytes(result['peak_bytes'])}. Pairs: {pairs};"
+        f" {megabytes(result['peak_anon_bytes'])}, with mapped files"
+        f" {megabytes(result['peak_bytes'])}. Pairs: {pairs};"
         f" {result['groups']:,} groups. By step: {steps}.\n"
     )
 
