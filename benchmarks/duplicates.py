@@ -97,6 +97,7 @@ def made_set(options: argparse.Namespace, folder: Path, library: Path) -> dict[s
         },
         "peers": {"missing": peers["missing"]} if "missing" in peers else sorted(peers),
         "relations": truth.relations(pairs, relation),
+        "as re-encoded": truth.figures(pairs[[name == "re-encoded" for name in relation]]),
         "changes": {name: truth.figures(found) for name, found in methods.items()},
         "all pairs": {name: truth.whole(found) for name, found in methods.items()},
         "all pairs, without classes looked at": {
