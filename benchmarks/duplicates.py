@@ -29,6 +29,7 @@ from typing import Any
 import common
 import numpy as np
 from changed import CHANGES, ORIGINAL, half_of, write_set
+from PIL import Image
 
 from lookalike import Library
 from lookalike.duplicates import DuplicateOptions
@@ -62,9 +63,19 @@ def main() -> None:
         work = options.work or Path(scratch)
         if options.short:
             options.photos, options.count = Path(scratch) / "photos", 6
-            common.small_photos(options.photos, 24, 4, seed=1)
+            patchworks(options.photos, 24, 4)
         result |= made_set(options, work / "set", work / "library")
     common.deliver("duplicates", result, short=options.short)
+
+
+def patchworks(folder: Path, count: int, classes: int) -> None:
+    """Pictures of soft patches, evenly over so many classes; noise alone is not kept by a JPEG."""
+    for number in range(count):
+        patches = np.random.default_rng(number).integers(0, 256, (9, 12, 3), np.uint8)
+        path = folder / f"class_{number % classes:02d}" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(patches).resize((240, 180), Image.Resampling.BICUBIC)
+        picture.save(path, quality=90)
 
 
 # -- the made set ----------------------------------------------------------------------------------
