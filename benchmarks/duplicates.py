@@ -22,12 +22,14 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
 from changed import CHANGES, ORIGINAL, half_of, write_set
+from PIL import Image
 
 from lookalike import Library
 from lookalike.duplicates import DuplicateOptions
@@ -61,9 +63,19 @@ def main() -> None:
         work = options.work or Path(scratch)
         if options.short:
             options.photos, options.count = Path(scratch) / "photos", 6
-            common.small_photos(options.photos, 24, 4, seed=1)
+            patchworks(options.photos, 24, 4)
         result |= made_set(options, work / "set", work / "library")
     common.deliver("duplicates", result, short=options.short)
+
+
+def patchworks(folder: Path, count: int, classes: int) -> None:
+    """Pictures of soft patches, evenly over so many classes; noise alone is not kept by a JPEG."""
+    for number in range(count):
+        patches = np.random.default_rng(number).integers(0, 256, (9, 12, 3), np.uint8)
+        path = folder / f"class_{number % classes:02d}" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(patches).resize((240, 180), Image.Resampling.BICUBIC)
+        picture.save(path, quality=90)
 
 
 # -- the made set ----------------------------------------------------------------------------------
@@ -72,16 +84,14 @@ def main() -> None:
 def made_set(options: argparse.Namespace, folder: Path, library: Path) -> dict[str, Any]:
     if not folder.exists():
         write_set(half_of(options.photos, "second"), folder, options.count, options.seed)
-    with Library.open(library, create=True) as opened:
-        opened.add([folder])
-        own, seconds = own_pairs(opened)
+    own, seconds = kept(folder.with_name("own.json"), lambda: own_pairs(folder, library))
     paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.jpg"))
     number = {path: place for place, path in enumerate(paths)}
     pairs, relation = by_paths(own, number, folder)
     truth = Truth(paths)
     if options.false:
         options.false.write_text("\n".join(truth.false(pairs)) + "\n")
-    peers = child(options.peers_python, folder)
+    peers = kept(folder.with_name("peers.json"), lambda: child(options.peers_python, folder))
     methods = {"lookalike": pairs} | {
         name: np.array(found["pairs"], np.int64).reshape(-1, 2)
         for name, found in peers.items()
@@ -98,6 +108,7 @@ def made_set(options: argparse.Namespace, folder: Path, library: Path) -> dict[s
         },
         "peers": {"missing": peers["missing"]} if "missing" in peers else sorted(peers),
         "relations": truth.relations(pairs, relation),
+        "as re-encoded": truth.figures(pairs[[name == "re-encoded" for name in relation]]),
         "changes": {name: truth.figures(found) for name, found in methods.items()},
         "all pairs": {name: truth.whole(found) for name, found in methods.items()},
         "all pairs, without classes looked at": {
@@ -106,8 +117,21 @@ def made_set(options: argparse.Namespace, folder: Path, library: Path) -> dict[s
     }
 
 
-def own_pairs(library: Library) -> tuple[list[tuple[list[str], list[str], str]], dict[str, float]]:
-    """All pairs of different records with their paths and relation, and seconds by step."""
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What lies in a file of the work folder, made if it is not there; it is not made twice."""
+    if not path.exists():
+        path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
+
+
+def own_pairs(folder: Path, library: Path) -> Any:
+    """All pairs of records with their paths and relation, and seconds by step."""
+    with Library.open(library, create=True) as opened:
+        opened.add([folder])
+        return _own_pairs(opened)
+
+
+def _own_pairs(library: Library) -> tuple[list[tuple[list[str], list[str], str]], dict[str, float]]:
     tables, store = library._current(), library._reader()
     finder = Finder(store, tables.vectors, tables.neighbours, None, lambda _: None)
     pairs, _ = finder.pairs(DuplicateOptions())

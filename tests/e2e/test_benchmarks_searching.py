@@ -100,7 +100,7 @@ def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
     assert result["peers"] == {"missing": "imagededup"}
     found = result["changes"]["lookalike"]
     assert len(found) == 13
-    for change in ("re-encoded, quality 90", "resized to 150 %", "flipped"):  # noise is kept
+    for change in ("re-encoded, quality 30", "resized to 50 %", "flipped"):
         assert found[change]["recall"]["share"] == 1, change
     assert result["all pairs"]["lookalike"]["precision"]["share"] > 0.9
 
