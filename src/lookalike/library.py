@@ -153,8 +153,11 @@ class Library:
             store = SqliteStore(self.folder, write=True)
             try:
                 encoder = self._given_encoder or self._own_encoder(store, options)
+                further = self._further_encoders(store, options)  # before hours of work
                 report = index(store, encoder, expanded, options, progress)
-                report = self._filled(store, report, absolute_roots(expanded), options, progress)
+                roots = absolute_roots(expanded)
+                filled = [fill(store, one, roots, options, progress) for one in further]
+                report = replace(report, filled=tuple(filled))
                 return self._refreshed(store, report, progress)
             finally:
                 if fresh and next(store.ledger(), None) is None:
@@ -233,8 +236,7 @@ class Library:
         read.
         """
         sources = [inputs] if isinstance(inputs, str | Path | UUID | Term) else list(inputs)
-        request = _request(k, method, combine, include_self, where, exact)
-        request = replace(request, category=_category(category), least=_least(least))
+        request = _request(k, method, combine, include_self, where, exact, category, least)
         terms = _terms(sources, method, combine)
         with readable_errors(self.folder):
             result = self._answerer(request, space).answer(terms)
@@ -415,11 +417,8 @@ class Library:
                     raise InputError(f"{id_}: no record of {self.folder} has this id")
             if first == second:
                 raise InputError(f"{first}: given twice; two different records are needed")
-            store = SqliteStore(self.folder, write=True)
-            try:
+            with self._writing() as store:
                 return (store.forget if forget else store.decide)(first, second)
-            finally:
-                store.close()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -453,25 +452,14 @@ class Library:
         named = None if store.spaces() else options.encoder
         return encoder_of(store, options.threads, named)
 
-    def _filled(
-        self,
-        store: SqliteStore,
-        report: IndexReport,
-        roots: Sequence[str],
-        options: config.IndexOptions,
-        progress: Progress | None,
-    ) -> IndexReport:
-        """The report of a run, once the library's other spaces have what is new, too."""
+    def _further_encoders(self, store: SqliteStore, options: config.IndexOptions) -> list[Encoder]:
+        """What makes vectors of the library's other spaces, and of one that options add."""
         if self._given_encoder is not None:
-            return report
-        first, *others = [space.name for space in store.spaces()]
-        if options.encoder is not None and options.encoder not in (first, *others):
-            others.append(options.encoder)
-        filled = []
-        for name in others:
-            encoder = load_encoder(name, options.threads)
-            filled.append(fill(store, encoder, roots, options, progress))
-        return replace(report, filled=tuple(filled))
+            return []
+        names = [space.name for space in store.spaces()]
+        added = [options.encoder] if names and options.encoder else []  # else the library's first
+        further = dict.fromkeys([*names[1:], *added])
+        return [load_encoder(name, options.threads) for name in further if name != names[0]]
 
     def _reader(self) -> SqliteStore:
         if self._store is None:
@@ -532,11 +520,8 @@ class Library:
 
     def _encoder_of(self, space: Space) -> Encoder:
         """What makes vectors of a space: the given encoder, or the one of that name."""
-        given = self._given_encoder
-        if given is not None and space.name not in self._encoders:
-            return given
         if space.name not in self._encoders:
-            self._encoders[space.name] = load_encoder(space.encoder)
+            self._encoders[space.name] = self._given_encoder or load_encoder(space.encoder)
         return self._encoders[space.name]
 
 
@@ -565,11 +550,14 @@ def _request(
     include_self: bool,
     where: str | Condition | None,
     exact: bool,
+    category: str | None = None,
+    least: str | Likeness | None = None,
 ) -> Request:
     if k < 1:
         raise InputError(f"k {k}: at least 1 hit must be asked for")
     condition = None if where is None else parse_condition(str(where))  # checks trees, too
-    return Request(k, method, combine, include_self, condition, exact)
+    shown, alike = _category(category), _least(least)
+    return Request(k, method, combine, include_self, condition, exact, shown, alike)
 
 
 def _category(name: str | None) -> Category | None:
@@ -578,14 +566,9 @@ def _category(name: str | None) -> Category | None:
     found = categories_named(name.strip().casefold())
     if len(found) != 1:
         known = ", ".join(one.name for one in found)
-        raise InputError(
-            f"category {name!r}: "
-            + (
-                f"stands for several, name one of: {known}"
-                if found
-                else "not known; lookalike categories lists those of a library"
-            )
-        )
+        unclear = f"stands for several, name one of: {known}"
+        unknown = "not known; lookalike categories lists those of a library"
+        raise InputError(f"category {name!r}: {unclear if found else unknown}")
     return found[0]
 
 

@@ -260,6 +260,15 @@ def test_unknown_encoder_is_refused_before_a_library_is_made(album: Path, comman
     command("ledger").refused(1, "no library")
 
 
+def test_unknown_encoder_is_refused_before_anything_is_indexed(
+    album: Path, command: Command
+) -> None:
+    command("index", album, "--limit", "3").done()
+    refused = command("index", album, "--encoder", "nonesuch")
+    refused.refused(2, "encoder 'nonesuch': not known")
+    assert len(command("ledger").done().text.splitlines()) == 3
+
+
 def test_one_file_and_several_folders_can_be_named(
     album: Path, command: Command, tmp_path: Path
 ) -> None:
