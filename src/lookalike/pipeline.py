@@ -201,20 +201,11 @@ def _fill_some(
     lacking: Sequence[Lacking], encoder: Encoder, limits: Limits, budget: MemoryBudget
 ) -> list[SpaceFeatures | None]:
     squares = [_square(one, encoder, limits, budget) for one in lacking]
-    ready = [square for square in squares if square is not None]
-    if not ready:
-        return [None] * len(lacking)
-    encoded = encoder.encode(np.stack(ready))
-    numbers = iter(range(len(ready)))
-    made: list[SpaceFeatures | None] = []
-    for one, square in zip(lacking, squares, strict=True):
-        if square is None:
-            made.append(None)
-            continue
-        number = next(numbers)
-        logits = None if encoded.logits is None else highest_logits(encoded.logits[number])
-        made.append(SpaceFeatures(one.record, encoded.vectors[number], logits))
-    return made
+    encoded = encode_ready(squares, encoder)
+    return [
+        None if own is None else SpaceFeatures(one.record, *own)
+        for one, own in zip(lacking, encoded, strict=True)
+    ]
 
 
 def _square(
@@ -473,23 +464,34 @@ def describe(
 
 
 def _encoded(batch: list[Analysed | Outcome], encoder: Encoder) -> list[Outcome]:
-    fresh = [item for item in batch if isinstance(item, Analysed)]
-    if not fresh:
-        return [item for item in batch if isinstance(item, Outcome)]
-    encoded = encoder.encode(np.stack([item.pixels for item in fresh]))
-    numbers = iter(range(len(fresh)))
+    squares = [item.pixels if isinstance(item, Analysed) else None for item in batch]
     done: list[Outcome] = []
-    for item in batch:
+    for item, own in zip(batch, encode_ready(squares, encoder), strict=True):
         if isinstance(item, Outcome):
             done.append(item)
             continue
-        number = next(numbers)
-        logits = None if encoded.logits is None else highest_logits(encoded.logits[number])
-        features = Features(
-            item.facts, item.histogram, item.phash, item.thumbnail, encoded.vectors[number], logits
-        )
+        assert own is not None
+        features = Features(item.facts, item.histogram, item.phash, item.thumbnail, *own)
         done.append(Outcome(item.entry, item.content_hash, features))
     return done
+
+
+def encode_ready(
+    squares: Sequence[PixelArray | None], encoder: Encoder
+) -> list[tuple[FloatArray, ClassLogits | None] | None]:
+    """Vector and highest logits of each square, all encoded together; None where there is none."""
+    ready = [square for square in squares if square is not None]
+    if not ready:
+        return [None] * len(squares)
+    encoded = encoder.encode(np.stack(ready))
+    logits: Iterable[FloatArray | None] = (
+        itertools.repeat(None) if encoded.logits is None else encoded.logits
+    )
+    made = (
+        (vector, None if own is None else highest_logits(own))
+        for vector, own in zip(encoded.vectors, logits)  # noqa: B905 (one may be endless)
+    )
+    return [None if square is None else next(made) for square in squares]
 
 
 def highest_logits(logits: FloatArray, keep: int = LOGITS_KEPT) -> ClassLogits:

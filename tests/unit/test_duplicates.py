@@ -19,7 +19,7 @@ from lookalike.duplicates.align import SYMMETRIES, Alignments, Placer, likeness,
 from lookalike.duplicates.connected import components
 from lookalike.duplicates.groups import missing_pairs, stars
 from lookalike.duplicates.hashes import near_pairs, sign_hashes, under_symmetry
-from lookalike.duplicates.rasters import area_matrix, grey_raster, without_local_mean
+from lookalike.duplicates.rasters import area_matrix, grey_rasters, without_local_mean
 from lookalike.duplicates.relations import Pairs, changes_of
 from lookalike.errors import InputError, LibraryLockedError
 from lookalike.stores import SqliteStore
@@ -128,7 +128,7 @@ def test_averages_are_those_of_the_covered_samples() -> None:
 
 
 def test_a_missing_thumbnail_is_a_flat_picture() -> None:
-    assert grey_raster(None, 32).std() == 0
+    assert grey_rasters([None], 32)[0].std() == 0
 
 
 # -- groups ----------------------------------------------------------------------------------------

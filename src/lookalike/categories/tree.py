@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.types import DoubleArray, FloatArray
 
@@ -89,16 +88,6 @@ class CategoryTree:
             layer = [one for one in above if one.id not in found]
             found.update((one.id, one) for one in layer)
         return list(found.values())
-
-    @functools.cached_property
-    def members(self) -> Mapping[str, NDArray[np.bool_]]:
-        """For each category, which of the classes lie at or below it: bool (1000,)."""
-        members = {}
-        for one in self:
-            inside = np.zeros(CLASSES, dtype=bool)
-            inside[list(one.classes)] = True
-            members[one.id] = inside
-        return members
 
 
 @functools.cache

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from uuid import UUID
 
-from lookalike.cli.output import add_library_option, print_json, print_path, talk
+from lookalike.cli.output import (
+    add_library_option,
+    csv_path,
+    open_page,
+    page_path,
+    print_json,
+    print_path,
+    talk,
+    unwritable,
+    write_csv,
+)
 from lookalike.duplicates import (
     CLOSEST_FIRST,
     Copy,
@@ -20,7 +27,7 @@ from lookalike.duplicates import (
     Group,
     Relation,
 )
-from lookalike.errors import InputError, StorageError
+from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.present.pairs import PairTile, side_by_side, write_pairs
 from lookalike.present.table import columns, printable
@@ -35,8 +42,6 @@ HEADER = (
     "group", "best", "relation", "similarity", "changes", "path", "width", "height", "bytes",
     "format", "taken_at", "modified", "id",
 )  # fmt: skip
-
-_CSV: Any = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -117,7 +122,9 @@ def run(options: argparse.Namespace) -> int:
             )
         _print(report, options)
         if options.csv:
-            _write_csv(report, options.csv)
+            write_csv(options.csv, HEADER, _cells(report))
+            if options.csv != "-":
+                talk(f"table: {options.csv}")
         if options.html or options.open:
             _page(library, report, options.html, options.open)
     return 0
@@ -195,37 +202,14 @@ def _summary(report: DuplicateReport) -> str:
     return f"{told}; all but the best copies: {files}, {_kilobytes(report.extra_bytes)}"
 
 
-def _write_csv(report: DuplicateReport, path: str) -> None:
-    if path == "-":
-        sys.stdout.flush()
-        with open(sys.stdout.fileno(), "w", closefd=False, **_CSV) as file:
-            _write_rows(report, file)
-        return
-    try:
-        with open(path, "w", **_CSV) as file:
-            _write_rows(report, file)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    talk(f"table: {path}")
-
-
-def _unwritable(path: str | Path, error: OSError) -> StorageError:
-    return StorageError(f"{path}: cannot be written ({error.strerror}); name another place")
-
-
-def _write_rows(report: DuplicateReport, file: TextIO) -> None:
-    writer = csv.writer(file)
-    writer.writerow(HEADER)
+def _cells(report: DuplicateReport) -> Iterator[tuple[Any, ...]]:
     for number, group in enumerate(report.groups, 1):
         for copy in (group.best, *group.others):
-            path = os.fsencode(copy.path).decode("utf-8", "backslashreplace")
-            writer.writerow(
-                (
-                    number, "yes" if copy is group.best else "", copy.relation or "",
-                    f"{copy.similarity:.4f}", "; ".join(copy.changes), path, copy.width,
-                    copy.height, copy.bytes, copy.format, copy.taken_at or "",
-                    copy.modified or "", copy.id,
-                )
+            yield (
+                number, "yes" if copy is group.best else "", copy.relation or "",
+                f"{copy.similarity:.4f}", "; ".join(copy.changes), csv_path(copy.path), copy.width,
+                copy.height, copy.bytes, copy.format, copy.taken_at or "", copy.modified or "",
+                copy.id,
             )  # fmt: skip
 
 
@@ -233,21 +217,16 @@ def _write_rows(report: DuplicateReport, file: TextIO) -> None:
 
 
 def _page(library: Library, report: DuplicateReport, path: Path | None, show: bool) -> None:
-    # Imported here: who wants no page need not pay for them.
-    import tempfile
-    import webbrowser
-
-    if path is None:
-        path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "duplicates.html"
+    path = page_path(path, "duplicates.html")
     if len(report.groups) > PAGE_GROUPS:
         talk(f"the page shows the first {PAGE_GROUPS} of {len(report.groups)} groups")
     try:
         write_pairs(_summary(report), _tiles(library, report.groups[:PAGE_GROUPS]), path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, "the page", error) from error
     talk(f"page: {path}")
-    if show and not webbrowser.open(path.absolute().as_uri()):
-        talk(f"{path}: no browser was found to open it")
+    if show:
+        open_page(path)
 
 
 def _tiles(library: Library, groups: tuple[Group, ...]) -> Iterator[list[PairTile]]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 
+from lookalike.errors import StorageError
 from lookalike.present.table import printable
 
 
@@ -25,6 +29,58 @@ def print_path(path: str, end: bytes = b"\n") -> None:
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on stdout, ASCII only; undecodable bytes of paths as lone surrogates."""
     print(json.dumps(value, indent=2))
+
+
+_CSV: Any = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+"""CSV is UTF-8 whatever the terminal is; bytes of names that are not are escaped."""
+
+
+def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Write a table to a file, or to stdout for "-"; returns how many rows it has."""
+    if path == "-":
+        sys.stdout.flush()
+        with open(sys.stdout.fileno(), "w", closefd=False, **_CSV) as file:
+            return _write_rows(file, header, rows)
+    try:
+        with open(path, "w", **_CSV) as file:
+            return _write_rows(file, header, rows)
+    except OSError as error:
+        raise unwritable(path, "the table", error) from error
+
+
+def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    writer = csv.writer(file)
+    writer.writerow(header)
+    count = 0
+    for row in rows:
+        writer.writerow(row)
+        count += 1
+    return count
+
+
+def csv_path(path: str) -> str:
+    """A path as a cell of a table, undecodable bytes as escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def unwritable(path: str | Path, what: str, error: OSError) -> StorageError:
+    """The error of a file that could not be written."""
+    return StorageError(f"{path}: {what} cannot be written ({error.strerror}); name another place")
+
+
+def page_path(path: Path | None, name: str) -> Path:
+    """Where a page goes: ``path``, or a temporary folder if None."""
+    import tempfile
+
+    return path or Path(tempfile.mkdtemp(prefix="lookalike-")) / name
+
+
+def open_page(path: Path) -> None:
+    """Show a page in the browser, or say that there is none."""
+    import webbrowser
+
+    if not webbrowser.open(path.absolute().as_uri()):
+        talk(f"{path}: no browser was found to open it")
 
 
 def add_library_option(parser: argparse.ArgumentParser) -> None:

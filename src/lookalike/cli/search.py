@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lookalike.cli.output import add_library_option, print_json, print_path, talk
-from lookalike.errors import InputError, StorageError
+from lookalike.cli.output import (
+    add_library_option,
+    open_page,
+    page_path,
+    print_json,
+    print_path,
+    talk,
+    unwritable,
+)
+from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.library import Library, Source
 from lookalike.present.table import hits_table
@@ -195,14 +203,10 @@ def write_sheet(
 ) -> None:
     """A contact sheet of one search, or of several one below the other."""
     # Imported here: a search without a sheet need not pay for them.
-    import tempfile
-    import webbrowser
-
     from lookalike.present.page import write_html
     from lookalike.present.sheet import write_png
 
-    if path is None:
-        path = Path(tempfile.mkdtemp(prefix="lookalike-")) / "sheet.html"
+    path = page_path(path, "sheet.html")
     write = write_png if path.suffix.lower() == ".png" else write_html
     sheets = []
     for result in results:
@@ -212,9 +216,7 @@ def write_sheet(
     try:
         write(sheets, path)
     except OSError as error:
-        raise StorageError(
-            f"{path}: the sheet cannot be written ({error.strerror}); name another place"
-        ) from error
+        raise unwritable(path, "the sheet", error) from error
     talk(f"contact sheet: {path}")
-    if show and not webbrowser.open(path.absolute().as_uri()):
-        talk(f"{path}: no browser was found to open it")
+    if show:
+        open_page(path)

@@ -16,50 +16,36 @@ COARSE, FINE = 32, 64
 """Sides of the squares that are compared first, and in the end."""
 
 
-def grey_raster(jpeg: bytes | None, side: int) -> PixelArray:
-    """Brightness of a JPEG, stretched to a square by averaging, uint8 (side, side); 0 for None."""
-    if jpeg is None:
-        return np.zeros((side, side), np.uint8)
-    with Image.open(io.BytesIO(jpeg)) as image:
-        image.draft("L", (side, side))  # decodes no more than is needed
-        grey = image if image.mode == "L" else image.convert("L")
-        return np.asarray(grey.resize((side, side), Image.Resampling.HAMMING))
-
-
-def colour_raster(jpeg: bytes | None, side: int) -> PixelArray:
-    """Colours of a JPEG, stretched to a square by averaging, uint8 (side, side, 3)."""
-    if jpeg is None:
-        return np.zeros((side, side, 3), np.uint8)
-    with Image.open(io.BytesIO(jpeg)) as image:
-        image.draft("RGB", (side, side))
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-        return np.asarray(rgb.resize((side, side), Image.Resampling.HAMMING))
-
-
 def grey_rasters(jpegs: Sequence[bytes | None], side: int = COARSE) -> PixelArray:
-    """``grey_raster`` of many, on all cores, uint8 (n, side, side)."""
-    out = np.zeros((len(jpegs), side, side), np.uint8)
-
-    def some(first: int, last: int) -> None:
-        for number in range(first, last):
-            out[number] = grey_raster(jpegs[number], side)
-
-    if jpegs:
-        in_parallel(some, len(jpegs), least=8)
-    return out
+    """Brightness of JPEGs, stretched to squares by averaging, uint8 (n, side, side); 0 for None."""
+    return _rasters(jpegs, "L", (side, side))
 
 
 def colour_rasters(jpegs: Sequence[bytes | None], side: int = FINE) -> PixelArray:
-    """``colour_raster`` of many, on all cores, uint8 (n, side, side, 3)."""
-    out = np.zeros((len(jpegs), side, side, 3), np.uint8)
+    """Colours of JPEGs, stretched to squares by averaging, uint8 (n, side, side, 3); 0 for None."""
+    return _rasters(jpegs, "RGB", (side, side, 3))
+
+
+def _rasters(jpegs: Sequence[bytes | None], mode: str, shape: tuple[int, ...]) -> PixelArray:
+    """Rasters of many JPEGs, on all cores."""
+    out = np.zeros((len(jpegs), *shape), np.uint8)
 
     def some(first: int, last: int) -> None:
         for number in range(first, last):
-            out[number] = colour_raster(jpegs[number], side)
+            jpeg = jpegs[number]
+            if jpeg is not None:
+                out[number] = _raster(jpeg, mode, shape[0])
 
     if jpegs:
         in_parallel(some, len(jpegs), least=8)
     return out
+
+
+def _raster(jpeg: bytes, mode: str, side: int) -> PixelArray:
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.draft(mode, (side, side))  # decodes no more than is needed
+        plain = image if image.mode == mode else image.convert(mode)
+        return np.asarray(plain.resize((side, side), Image.Resampling.HAMMING))
 
 
 @functools.cache

@@ -78,7 +78,7 @@ class CategoryIndex(IdentifiedRows):
         place = {id_: number for number, id_ in enumerate(order)}
         above = [  # a class's own category and all above it
             np.array([place[up.id] for up in (leaf, *tree.ancestors(leaf))])
-            for leaf in map(tree.of_class, range(len(tree.members[order[0]])))
+            for leaf in map(tree.of_class, range(CLASSES))
         ]
         said = np.array([worth_saying(one) for one in tree])
         totals, labelled = np.zeros(len(order), np.int64), 0
