@@ -391,8 +391,9 @@ class Tile:
     """One picture of a contact sheet: a JPEG and the lines under it."""
 
     jpeg: bytes | None
-    """None where no picture could be had; an empty frame is drawn."""
+    """None where no picture could be had; a frame with ``instead`` in it is drawn."""
     caption: Sequence[str]
+    instead: str = "no picture"
 
 
 @dataclass(frozen=True, slots=True)

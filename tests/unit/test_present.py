@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lookalike.present.captions import contact_sheet
 from lookalike.present.page import page, write_html
 from lookalike.present.sheet import CELL, draw, png, write_png
 from lookalike.present.table import columns, hits_table, printable
@@ -159,6 +160,14 @@ def test_the_sheet_is_a_png_file(tmp_path: Path) -> None:
 
 
 # -- the page --------------------------------------------------------------------------------------
+
+
+def test_words_stand_where_a_picture_would() -> None:
+    words = QueryInput("a <red> car", 1.0, understood=("car (car)",))
+    drawn = contact_sheet(replace(result(), inputs=(words,)), [None], [])
+    assert drawn.inputs[0].instead == "a <red> car"
+    assert "a &lt;red&gt; car</div>" in page([drawn])
+    assert png([drawn]) != png([Sheet(drawn.title, [Tile(None, drawn.inputs[0].caption)], [])])
 
 
 def test_names_are_escaped() -> None:

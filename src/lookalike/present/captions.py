@@ -14,11 +14,10 @@ Pictures = Sequence[bytes | None]
 def contact_sheet(result: SearchResult, inputs: Pictures, hits: Pictures) -> Sheet:
     """The sheet of a search; the pictures are in the order of its inputs and hits."""
     several = len(result.inputs) > 1
-    under_inputs = map(_under_input, result.inputs)
     under_hits = (_under_hit(hit, several) for hit in result.hits)
     return Sheet(
         _title(result),
-        [Tile(*pair) for pair in zip(inputs, under_inputs, strict=True)],
+        [_input(item, jpeg) for item, jpeg in zip(result.inputs, inputs, strict=True)],
         [Tile(*pair) for pair in zip(hits, under_hits, strict=True)],
     )
 
@@ -34,6 +33,13 @@ def _title(result: SearchResult) -> str:
     category = f", only {result.category}" if result.category else ""
     score = f"{result.measure.name}, {better} is more alike"
     return f"{how}{space}{category}{several} · {score}"
+
+
+def _input(item: QueryInput, jpeg: bytes | None) -> Tile:
+    """An input's picture, or its words in place of one."""
+    if item.understood:
+        return Tile(jpeg, _under_input(item), item.term)
+    return Tile(jpeg, _under_input(item))
 
 
 def _under_input(item: QueryInput) -> list[str]:

@@ -28,6 +28,7 @@ ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 1.25rem;
 section.inputs { flex: 0 0 200px; }
 section.inputs ul { grid-template-columns: 200px; }
 .frame { aspect-ratio: 1; background: var(--frame); display: grid; place-items: center;
+  grid-template: minmax(0, 1fr) / minmax(0, 1fr);
   border-radius: 4px; overflow: hidden; color: var(--faint); }
 .frame img { max-width: 100%; max-height: 100%; display: block; }
 figure { margin: 0; min-width: 0; }
@@ -63,7 +64,7 @@ def _main(sheet: Sheet) -> str:
         "<main>\n"
         f'<section class="inputs"><h1>{many}</h1><p class="how"></p>'
         f"{_list(sheet.inputs)}</section>\n"
-        f'<section class="hits"><h1>Most alike</h1><p class="how">{_text(sheet.title)}</p>'
+        f'<section class="hits"><h1>Most alike</h1><p class="how">{escaped(sheet.title)}</p>'
         f"{_list(sheet.hits)}{nothing}</section>\n"
         "</main>\n"
     )
@@ -74,18 +75,25 @@ def _list(tiles: Sequence[Tile]) -> str:
 
 
 def _item(tile: Tile) -> str:
-    name = _text(tile.caption[1] if len(tile.caption) > 1 else "".join(tile.caption))
+    name = escaped(tile.caption[1] if len(tile.caption) > 1 else "".join(tile.caption))
     if tile.jpeg is None:
-        picture = "no picture"
+        picture = escaped(tile.instead)
     else:
-        data = base64.b64encode(tile.jpeg).decode()
-        picture = f'<img alt="{name}" src="data:image/jpeg;base64,{data}">'
-    lines = "".join(f'<span title="{_text(line)}">{_text(line)}</span>' for line in tile.caption)
+        picture = f'<img alt="{name}" src="{data_address(tile.jpeg)}">'
+    lines = "".join(
+        f'<span title="{escaped(line)}">{escaped(line)}</span>' for line in tile.caption
+    )
     return (
         f'<li><figure><div class="frame">{picture}</div>'
         f"<figcaption>{lines}</figcaption></figure></li>"
     )
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text for HTML; undecodable bytes as escapes."""
     return html.escape(text.encode("utf-8", "backslashreplace").decode())
+
+
+def data_address(jpeg: bytes) -> str:
+    """The address of a picture that lies in the page itself."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lookalike.present.page import data_address, escaped
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fafaf8; --ink: #1c1c1e; --faint: #6b6b70;
@@ -30,6 +30,7 @@ ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 1.5rem; flex: 
   grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); align-content: start; }
 figure { margin: 0; min-width: 0; }
 .frame { aspect-ratio: 4 / 3; background: var(--frame); display: grid; place-items: center;
+  grid-template: minmax(0, 1fr) / minmax(0, 1fr);
   border-radius: 6px; overflow: hidden; color: var(--faint); }
 .frame img { max-width: 100%; max-height: 100%; display: block; }
 .mark { display: flex; align-items: baseline; gap: .5rem; margin: .55rem 0 .1rem; }
@@ -102,7 +103,7 @@ def write_pairs(summary: str, groups: Iterable[Sequence[PairTile]], path: Path) 
             '<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>lookalike duplicates</title><style>{_STYLE}</style></head><body>\n"
-            f"<header><h1>Duplicates</h1><p>{_text(summary)}</p></header>\n<main>\n"
+            f"<header><h1>Duplicates</h1><p>{escaped(summary)}</p></header>\n<main>\n"
         )
         for best, *others in groups:
             tiles = "\n".join(f"<li>{_figure(tile)}</li>" for tile in others)
@@ -119,27 +120,23 @@ def _figure(tile: PairTile) -> str:
     folder, name = os.path.split(tile.path)
     picture = "no picture"
     if tile.jpeg is not None:
-        data = base64.b64encode(tile.jpeg).decode()
-        picture = f'<img alt="{_text(name)}" src="data:image/jpeg;base64,{data}" loading="lazy">'
+        source = data_address(tile.jpeg)
+        picture = f'<img alt="{escaped(name)}" src="{source}" loading="lazy">'
     if tile.relation is None:
         mark = '<span class="keep">keep</span>'
     else:
         mark = (
             f'<span class="dot {tile.relation}"></span><b class="{tile.relation}">'
-            f"{_text(tile.relation)}</b><i>{tile.similarity:.3f}</i>"
+            f"{escaped(tile.relation)}</b><i>{tile.similarity:.3f}</i>"
         )
     facts = "".join(
-        f"<dt>{key}</dt><dd{' class=differs' if differs else ''}>{_text(value)}</dd>"
+        f"<dt>{key}</dt><dd{' class=differs' if differs else ''}>{escaped(value)}</dd>"
         for key, value, differs in tile.facts
     )
-    what = f'<div class="what">{_text(", ".join(tile.changes))}</div>' if tile.changes else ""
+    what = f'<div class="what">{escaped(", ".join(tile.changes))}</div>' if tile.changes else ""
     return (
         f'<figure><div class="frame">{picture}</div><figcaption><div class="mark">{mark}</div>'
-        f'{what}<div class="name" title="{_text(tile.path)}">{_text(name)}</div>'
-        f'<div class="folder" title="{_text(folder)}">{_text(folder)}</div>'
+        f'{what}<div class="name" title="{escaped(tile.path)}">{escaped(name)}</div>'
+        f'<div class="folder" title="{escaped(folder)}">{escaped(folder)}</div>'
         f"<dl>{facts}</dl><code>{tile.id}</code></figcaption></figure>"
     )
-
-
-def _text(text: str) -> str:
-    return html.escape(text.encode("utf-8", "backslashreplace").decode())

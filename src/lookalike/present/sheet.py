@@ -70,7 +70,8 @@ def draw(sheet: Sheet) -> Image.Image:
 def _place(page: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, x: int, y: int) -> None:
     pen.rectangle([x, y, x + CELL - 1, y + CELL - 1], _FRAME)
     if tile.jpeg is None:
-        pen.text((x + 12, y + CELL // 2 - 8), "no picture", _FAINT, _font(13))
+        instead = _fitted(tile.instead, CELL - 24, _font(13))
+        pen.text((x + 12, y + CELL // 2 - 8), instead, _FAINT, _font(13))
     else:
         picture = Image.open(io.BytesIO(tile.jpeg)).convert("RGB")
         picture.thumbnail((CELL, CELL), Image.Resampling.BILINEAR)
