@@ -136,7 +136,7 @@ def whole(paths: list[str], queries: int) -> dict[str, Any]:
         for path in inputs:
             found = library.search([path, paths[0]])
             for name, draw in (("sheet png", png), ("sheet html", page)):
-                seconds[name].append(clocked(lambda d=draw, f=found: d(library.sheet(f)))[1])
+                seconds[name].append(clocked(lambda d=draw, f=found: d([library.sheet(f)]))[1])
     return {**result, **{name: percentile_ms(values) for name, values in seconds.items()}}
 
 
