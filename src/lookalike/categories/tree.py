@@ -49,6 +49,7 @@ class CategoryTree:
     def __init__(self, categories: Mapping[str, Category]) -> None:
         self._categories = categories
         self._of_class = {one.number: one for one in categories.values() if one.number is not None}
+        self._above: dict[str, tuple[Category, ...]] = {}
         self._children: dict[str, list[Category]] = {}
         self._named: dict[str, list[Category]] = {}
         for one in categories.values():
@@ -79,15 +80,20 @@ class CategoryTree:
         """What lies right below, ordered by id."""
         return self._children.get(category.id, [])
 
-    def ancestors(self, category: Category) -> list[Category]:
+    def ancestors(self, category: Category) -> tuple[Category, ...]:
         """What lies above, the nearest first, each once."""
+        if category.id not in self._above:  # every label asks
+            self._above[category.id] = self._looked_up(category)
+        return self._above[category.id]
+
+    def _looked_up(self, category: Category) -> tuple[Category, ...]:
         found: dict[str, Category] = {}
         layer = [category]
         while layer:
             above = [self[parent] for one in layer for parent in one.parents]
             layer = [one for one in above if one.id not in found]
             found.update((one.id, one) for one in layer)
-        return list(found.values())
+        return tuple(found.values())
 
 
 @functools.cache

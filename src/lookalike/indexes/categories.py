@@ -20,6 +20,9 @@ _VERSION = "v1"
 _LAST = "shares.npy"
 _CHUNK = 4_096
 
+KEPT = 16
+"""Sets of classes whose shares of all rows are kept: 2 MB each for half a million rows."""
+
 
 class CategoryIndex(IdentifiedRows):
     """The classes of a table's rows, and what follows from them.
@@ -35,7 +38,7 @@ class CategoryIndex(IdentifiedRows):
         self.ids, self.live = table.ids, table.live
         self.classes = classes
         self.shares = shares
-        self._confidences: dict[str, FloatArray] = {}
+        self._of_all: dict[tuple[int, ...], FloatArray] = {}
 
     @property
     def empty(self) -> bool:
@@ -44,10 +47,15 @@ class CategoryIndex(IdentifiedRows):
 
     def confidence(self, category: Category) -> FloatArray:
         """How surely each row shows a category, float32 (n,), 0..1."""
-        if category.id not in self._confidences:
-            rows = np.arange(len(self.ids))
-            self._confidences[category.id] = self.share_of(category.classes, rows)
-        return self._confidences[category.id]
+        return self.share_of_all(category.classes)
+
+    def share_of_all(self, numbers: tuple[int, ...]) -> FloatArray:
+        """How surely each row shows one of several classes, float32 (n,); kept for the next."""
+        if numbers not in self._of_all:
+            while len(self._of_all) >= KEPT:
+                del self._of_all[next(iter(self._of_all))]
+            self._of_all[numbers] = self.share_of(numbers, np.arange(len(self.ids)))
+        return self._of_all[numbers]
 
     def share_of(self, numbers: Sequence[int], rows: NDArray[np.int64]) -> FloatArray:
         """How surely some rows show one of several classes, float32 (m,); 0 for row -1."""

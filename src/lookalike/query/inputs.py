@@ -93,10 +93,9 @@ class InputReader:
         last layer looks for the classes; that stands in where it has none.
         """
         categories = self._tables.categories
-        rows = np.flatnonzero(categories.live)
-        shares = categories.share_of(classes, rows)
-        best = rows[np.argsort(-shares, kind="stable")[:EXAMPLES]]
-        best = best[categories.share_of(classes, best) >= CONFIDENT]
+        shares = categories.share_of_all(classes)
+        sure = np.flatnonzero((shares >= CONFIDENT) & categories.live)
+        best = sure[np.argsort(-shares[sure], kind="stable")[:EXAMPLES]]
         if not len(best):
             return direction_of(classes)
         return unit_vector(self._tables.vectors.vectors(best).mean(axis=0, dtype=np.float64))
