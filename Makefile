@@ -10,10 +10,10 @@ PHOTOS ?=
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py $(if $(PHOTOS),"$(PHOTOS)")
 
-test: check
+test: check $(VENV)/.reference
 	$(BIN)/python -m pytest -m "not long"
 
-test-all: check
+test-all: check $(VENV)/.reference
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev
@@ -48,13 +48,20 @@ $(VENV)/.demo: requirements/demo.txt pyproject.toml hatch_build.py src/lookalike
 $(VENV)/.dev: requirements/dev.txt pyproject.toml hatch_build.py src/lookalike/kernels/kernels.c | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@ $(VENV)/.demo
+	@touch $(VENV)/.demo $@
+
+# What encoders are compared with. Their tests say so and are skipped where it cannot be had.
+$(VENV)/.reference: requirements/reference.txt requirements/torch.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/reference.txt \
+		-r requirements/torch.txt || echo "PyTorch for the processor is not at hand: its tests are skipped"
+	@touch $@
 
 # Newer versions: make lock, then make test. Needs uv on the PATH.
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-header --annotation-style line
 lock:
 	cd requirements && $(LOCK) dev.in -o dev.txt
+	cd requirements && $(LOCK) reference.in -c dev.txt --override no-cuda.txt --no-emit-package torch -o reference.txt
 	cd requirements && $(LOCK) demo.in -c dev.txt -o demo.txt
 	cd requirements && $(LOCK) runtime.in -c dev.txt -o runtime.txt
 
