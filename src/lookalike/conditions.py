@@ -28,6 +28,8 @@ name like 'IMG%'``.
   both hold for all of May 2020.
 - ``format`` has its names in capitals; the parser writes them so, and reads ``jpg``, ``tif`` and
   ``heic`` as JPEG, TIFF and HEIF.
+- ``label``: a picture may have several labels. A test holds if it does for one of them, ``!=`` if
+  none is equal; it is never unknown.
 - ``path`` is the absolute path; ``folder`` and ``name`` are its two parts, in which bytes that are
   no text are written as backslash escapes. ``path like`` looks at these.
 - ``under`` holds for files in that folder or below it; ``~`` and relative folders are made
@@ -67,6 +69,7 @@ COLUMNS: Mapping[str, Kind] = {
     "folder": Kind.TEXT,
     "format": Kind.TEXT,
     "height": Kind.NUMBER,
+    "label": Kind.TEXT,
     "latitude": Kind.NUMBER,
     "longitude": Kind.NUMBER,
     "megapixels": Kind.NUMBER,
@@ -76,7 +79,10 @@ COLUMNS: Mapping[str, Kind] = {
     "width": Kind.NUMBER,
 }
 """The columns by name. megapixels is width * height / 1e6; camera, latitude, longitude and taken
-may be null."""
+may be null. label is any of the labels that were given to a picture; null if there is none."""
+
+LABEL = "label"
+"""The one column of which a picture may have several values."""
 
 FILE_COLUMNS = frozenset({"folder", "name", "path"})
 """Columns of a file; the others are of its record."""

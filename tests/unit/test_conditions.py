@@ -7,6 +7,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -336,6 +337,8 @@ def holds(condition: Condition, row: Row) -> bool | None:
 def says(test: Test, row: Row) -> bool | None:
     """What a single test says of one file."""
     match test:
+        case _ if not isinstance(test, Under) and test.column == "label":
+            return says_of_labels(test, row)
         case Compare(column, operator, value):
             return compared(row, column, operator, value)
         case Between(column, low, high):
@@ -348,6 +351,17 @@ def says(test: Test, row: Row) -> bool | None:
             return row[column] is None
         case Under(folder):
             return Path(folder) in Path(row["path"]).parents
+
+
+def says_of_labels(test: Compare | Between | In | Like | IsNull, row: Row) -> bool:
+    """Of several labels one must fit, and none may if they are to differ from a value."""
+    match test:
+        case IsNull():
+            return not row["label"]
+        case Compare(_, "!=", value):
+            return displayed(str(value)) not in row["label"]
+        case _:
+            return any(says(replace(test, column="camera"), {"camera": x}) for x in row["label"])
 
 
 def both(*truths: bool | None) -> bool | None:
@@ -425,6 +439,9 @@ PLACES: dict[str, list[Any]] = {
 }
 
 
+LABELS = ["cat", "dog", "it's", "Ünlü"]
+
+
 def known_values(column: str) -> st.SearchStrategy[Value]:
     """Values that a catalogue of the above may have."""
     if column == "taken":
@@ -437,6 +454,7 @@ def known_values(column: str) -> st.SearchStrategy[Value]:
         "folder": FOLDERS,
         "name": NAMES,
         "path": [os.path.join(folder, name) for folder in FOLDERS for name in NAMES],
+        "label": LABELS,
     }
     return st.sampled_from([v for v in {**PLACES, **files}[column] if v is not None])
 
@@ -457,6 +475,8 @@ def drawn(seed: int) -> tuple[list[Row], Files]:
     """Six records and up to thirty files; records and files without each other among them."""
     rng = random.Random(seed)
     found = [{column: rng.choice(values) for column, values in PLACES.items()} for _ in range(6)]
+    for record in found:
+        record["label"] = rng.sample(LABELS, rng.randrange(3))
     states = ["indexed", "unchanged", "moved", "gone"]
     places = [(rng.choice(FOLDERS), rng.choice(NAMES)) for _ in range(30)]
     return found, {place: (rng.randrange(8), rng.choice(states)) for place in places}
@@ -475,6 +495,10 @@ def fill(folder: Path, found: list[Row], files: Files) -> list[Row]:
                 f"INSERT INTO records (key, id, content_hash, phash, {stored})"
                 f" VALUES (?, ?, ?, 0{', ?' * len(columns)})",
                 (number, id_of(number), digest, *(record[column] for column in columns)),
+            )
+            db.executemany(
+                "INSERT INTO labels VALUES (?, 'own', ?, NULL)",
+                [(number, label) for label in record["label"]],
             )
         for (place, name), (number, state) in files.items():
             db.execute(
@@ -525,7 +549,7 @@ def test_sqlite_finds_what_plain_python_finds(
 
 
 def test_path_like_sees_one_slash_at_the_root(tmp_path: Path) -> None:
-    record = {column: values[-1] for column, values in PLACES.items()}
+    record = {column: values[-1] for column, values in PLACES.items()} | {"label": ["cat", "pet"]}
     fill(tmp_path, [record], {("/", "a"): (0, "indexed")})
     with contextlib.closing(SqliteStore(tmp_path)) as store:
         assert len(store.matching(parse_condition("path like '/_'"))) == 1
@@ -535,7 +559,7 @@ def test_path_like_sees_one_slash_at_the_root(tmp_path: Path) -> None:
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Iterator[SqliteStore]:
     """One record, a file /a/b.jpg."""
-    record = {column: values[-1] for column, values in PLACES.items()}
+    record = {column: values[-1] for column, values in PLACES.items()} | {"label": ["cat", "pet"]}
     fill(tmp_path, [record], {("/a", "b.jpg"): (0, "indexed")})
     with contextlib.closing(SqliteStore(tmp_path)) as store:
         yield store
@@ -563,6 +587,15 @@ def catalogue(tmp_path: Path) -> Iterator[SqliteStore]:
         ("camera like 'Ü%'", True),
         ("camera like 'ü%'", False),
         ("name = '; drop table files; --'", False),
+        ("label = 'pet'", True),
+        ("label = 'dog'", False),
+        ("label != 'pet'", False),
+        ("not label = 'dog' and label like 'C%'", True),
+        ("label in ('dog', 'pet')", True),
+        ("label between 'd' and 'q'", True),
+        ("label not between 'd' and 'q'", False),
+        ("label is null", False),
+        ("label is not null and name = 'b.jpg'", True),
     ],
 )
 def test_one_record_is_found_or_not(catalogue: SqliteStore, text: str, expected: bool) -> None:
@@ -575,6 +608,7 @@ DEEPEST = [
     "taken in ('2021', '2021-01', '2021-01-01')",
     "path not like '/a/%'",
     "under '/a'",
+    "label != 'cat'",
 ]
 
 

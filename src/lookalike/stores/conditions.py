@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lookalike.conditions import (
+    LABEL,
     And,
     Between,
     Compare,
@@ -31,6 +32,7 @@ _COLUMNS = {
     "folder": "files.folder",
     "format": "records.format",
     "height": "records.height",
+    "label": "labels.label",
     "latitude": "records.latitude",
     "longitude": "records.longitude",
     "megapixels": "(records.width * records.height / 1e6)",
@@ -96,6 +98,23 @@ def _bracketed(part: Condition, *looser: type) -> Sql:
 
 def _test(test: Test) -> Sql:
     match test:
+        case Under(folder):
+            return Sql("(files.path > ? AND files.path < ?)", inside(os.fsencode(folder)))
+        case IsNull(column) if column == LABEL:
+            return Sql("records.key NOT IN (SELECT record FROM labels)")
+        case Compare(column, "!=", value) if column == LABEL:
+            equal = _test(Compare(column, "=", value))
+            return Sql(f"NOT {equal.text}", equal.values)
+        case _ if test.column == LABEL:
+            one = _of_value(test)
+            return Sql(f"records.key IN (SELECT record FROM labels WHERE {one.text})", one.values)
+        case _:
+            return _of_value(test)
+
+
+def _of_value(test: Compare | Between | In | Like | IsNull) -> Sql:
+    """A test of one value."""
+    match test:
         case Compare(column, operator, value):
             side = _side(column, value)
             return Sql(f"{side} {_OPERATORS[operator]} ?", (_bound(column, value),))
@@ -110,8 +129,6 @@ def _test(test: Test) -> Sql:
             return Sql(f"{side} LIKE ?", (_displayed(pattern),))
         case IsNull(column):
             return Sql(f"{_COLUMNS[column]} IS NULL")
-        case Under(folder):
-            return Sql("(files.path > ? AND files.path < ?)", inside(os.fsencode(folder)))
 
 
 def _in(column: str, values: Sequence[Value]) -> Sql:
