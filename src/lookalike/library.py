@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +21,8 @@ from lookalike import config
 from lookalike.categories import Category
 from lookalike.categories.lexicon import categories_named
 from lookalike.conditions import Condition, parse_condition
-from lookalike.errors import InputError, LibraryMissingError
+from lookalike.decode import read
+from lookalike.errors import ImageError, InputError, LibraryMissingError
 from lookalike.features.encoders import Encoder, load_encoder
 from lookalike.pipeline import (
     FillReport,
@@ -43,6 +45,8 @@ from lookalike.scan import absolute_roots
 from lookalike.stores import SqliteStore
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
+    LABEL_SOURCES,
+    LabelCount,
     LedgerRow,
     Likeness,
     Record,
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.pca_study import PcaStudy
     from lookalike.indexes.graph import NeighbourGraph
+    from lookalike.labelling import Chosen, LabelReport
 
 _SEARCHES_BEFORE_INDEXING = 2
 """Searches without an index, in one process, after which it is made; a single one need not wait."""
@@ -312,6 +317,24 @@ class Library:
         with readable_errors(self.folder):
             return self._reader().get(ids)
 
+    def record_at(self, path: str | os.PathLike[str]) -> UUID | None:
+        """The record that lies at a path, or has the content of a file there; None if none has."""
+        where = os.path.abspath(os.fspath(path))
+        with readable_errors(self.folder):
+            known = self._reader().find_path(where)
+            if known is not None:
+                return known[0]
+            try:
+                return self._reader().find_content(read(where).content_hash)
+            except ImageError as error:
+                raise InputError(f"{path}: cannot be read: {error.reason}") from error
+
+    def matching(self, where: str | Condition) -> list[UUID]:
+        """Ids of the records for which a condition holds, ascending."""
+        condition = parse_condition(str(where))
+        with readable_errors(self.folder):
+            return [UUID(bytes=id_.tobytes()) for id_ in self._reader().matching(condition)]
+
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, longest side at most 256 pixels, in the order asked for."""
         with readable_errors(self.folder):
@@ -419,6 +442,89 @@ class Library:
                 raise InputError(f"{first}: given twice; two different records are needed")
             with self._writing() as store:
                 return (store.forget if forget else store.decide)(first, second)
+
+    # -- labels ----------------------------------------------------------------------------------
+
+    def label(self, name: str, records: Sequence[UUID]) -> None:
+        """Give records a label of the user's own. Raises InputError for an id that is not there."""
+        if not name.strip():
+            raise InputError("a label is empty; give it a name")
+        with readable_errors(self.folder):
+            for id_, record in zip(records, self._reader().get(records), strict=True):
+                if record is None:
+                    raise InputError(f"{id_}: no record of {self.folder} has this id")
+            own = ((id_, name.strip(), 1.0) for id_ in records)
+            with self._writing() as store:
+                store.put_labels("own", own, replace=False)
+
+    def label_from(self, source: str | os.PathLike[str]) -> LabelReport:
+        """Label records by the folders they lie in ("folders"), or by a CSV file of path and label.
+
+        Replaces what the same kind of source had said before. Raises InputError for a file that
+        cannot be read as such, and where no record gets a label.
+        """
+        from lookalike.evaluate.labels import FOLDERS, labels_of
+        from lookalike.labelling import LabelReport
+
+        with readable_errors(self.folder):
+            found = labels_of(source, self._reader().ledger())
+            rows = ((id_, name, 1.0) for id_, names in found.of.items() for name in sorted(names))
+            kind = FOLDERS if found.source == FOLDERS else "table"
+            with self._writing() as store:
+                store.put_labels(kind, rows, replace=True)
+            records = len(self)
+        return LabelReport(kind, found.counts, records, records - len(found.of), found.unknown)
+
+    def label_names(
+        self, names: Sequence[str], *, space: str | None = None, least: float = 0.5
+    ) -> LabelReport:
+        """Label each record with the one of ``names`` that it shows, if that is sure enough.
+
+        By the text tower of the space's encoder if it has one, else by the classes that the names
+        stand for. ``least``: the share, 0..1, from which on a name is sure. Replaces what a list of
+        names had said before. Raises InputError where no name is understood.
+        """
+        from lookalike.labelling import LabelReport, checked
+
+        names = checked(names, least)
+        with readable_errors(self.folder):
+            chosen = self._chosen(names, space, least)
+            labels = list(chosen.labels())
+            with self._writing() as store:
+                store.put_labels("names", labels, replace=True)
+        counts = Counter(name for _, name, _ in labels)
+        records = int(chosen.rows.live.sum())
+        most = dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+        return LabelReport("names", most, records, records - len(labels), chosen.unknown)
+
+    def _chosen(self, names: tuple[str, ...], space: str | None, least: float) -> Chosen:
+        from lookalike.labelling import WORD_SCALE, choose_by_classes, choose_by_words
+
+        tables = self._current(space)
+        if has_classes(tables.space):
+            return choose_by_classes(tables.categories, names, least)
+        encoder = self._encoder_of(tables.space)
+        encode = getattr(encoder, "encode_words", None)
+        if encode is None:
+            raise InputError(
+                f"space {tables.space.name}: its encoder has neither classes nor texts; name"
+                " another space"
+            )
+        scale = getattr(encoder, "word_scale", WORD_SCALE)
+        return choose_by_words(tables.vectors, names, encode, least, scale)
+
+    def unlabel(self, source: str, label: str | None = None) -> int:
+        """Forget the labels of a source, or one of them; returns how many records had it."""
+        if source not in LABEL_SOURCES:
+            known = ", ".join(LABEL_SOURCES)
+            raise InputError(f"source {source!r}: not known; use one of: {known}")
+        with readable_errors(self.folder), self._writing() as store:
+            return store.delete_labels(source, label)
+
+    def label_counts(self) -> list[LabelCount]:
+        """Every label that was given, by source, the most frequent first."""
+        with readable_errors(self.folder):
+            return self._reader().label_counts()
 
     # -- inside ----------------------------------------------------------------------------------
 

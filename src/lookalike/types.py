@@ -26,6 +26,9 @@ IdArray = NDArray[np.void]
 
 ID_DTYPE = np.dtype("V16")
 
+Crop = tuple[float, float, float, float]
+"""A part of a picture: left, top, width, height in fractions of its size."""
+
 
 class State(StrEnum):
     """What became of a file when it was last seen."""
@@ -253,11 +256,30 @@ class Likeness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a picture shows, with a confidence 0..1; ``category`` is an id of the tree or None."""
+    """What a picture shows, with a confidence 0..1; ``category`` is an id of the tree or None.
+
+    ``source``: who says so, one of ``LABEL_SOURCES``; None for what the encoder's classes say.
+    ``part``: the box of the picture that shows it, as a crop in fractions; None for all of it.
+    """
 
     name: str
     confidence: float
     category: str | None = None
+    source: str | None = None
+    part: Crop | None = None
+
+
+LABEL_SOURCES = ("own", "folders", "table", "names")
+"""Who gives labels: the user, the names of folders, a CSV file, a list of names to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """How many records that have a file now have a label from a source."""
+
+    source: str
+    label: str
+    records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +293,7 @@ class QueryInput:
     weight: float
     path: str | None = None
     record: UUID | None = None
-    crop: tuple[float, float, float, float] | None = None
+    crop: Crop | None = None
     thumbnail: bytes | None = field(default=None, repr=False, compare=False)
     """A JPEG of the input, where it is not a record's own picture."""
     understood: tuple[str, ...] = ()
@@ -284,7 +306,8 @@ class Hit:
 
     ``input_scores`` holds the score against each input, in their order; with one input, its score.
     ``likeness`` is None where the library is too small to say. ``label``: what the picture shows,
-    None where that is unsure or the library has no classes.
+    None where that is unsure or the library has no classes. ``labels``: those that were given to
+    it, and those of its parts.
     """
 
     rank: int
@@ -296,6 +319,7 @@ class Hit:
     input_scores: tuple[float, ...]
     likeness: Likeness | None = None
     label: Label | None = None
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,13 +401,20 @@ def _hit_dict(hit: Hit) -> dict[str, Any]:
         "input_scores": list(hit.input_scores),
         "likeness": hit.likeness.value if hit.likeness else None,
         "label": _label_dict(hit.label),
+        "labels": [_label_dict(label) for label in hit.labels],
     }
 
 
 def _label_dict(label: Label | None) -> dict[str, Any] | None:
     if label is None:
         return None
-    return {"name": label.name, "confidence": label.confidence, "category": label.category}
+    return {
+        "name": label.name,
+        "confidence": label.confidence,
+        "category": label.category,
+        **({"source": label.source} if label.source else {}),
+        **({"part": list(label.part)} if label.part else {}),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from lookalike.conditions import parse_condition
 from lookalike.errors import LibraryLockedError, LibraryMissingError
 from lookalike.scan import scan
 from lookalike.stores import SqliteStore, Store
-from lookalike.stores.base import record_id
+from lookalike.stores.base import RecordParts, record_id
 from lookalike.types import (
     ID_DTYPE,
     LIVE_STATES,
@@ -605,3 +605,80 @@ def test_decisions_outlive_opening_and_are_taken_back(open_store: Open, folder: 
     assert store.forget(two, one)
     assert not store.forget(two, one)
     assert store.decisions() == []
+
+
+def test_labels_are_kept_by_source_and_replaced_or_added_to(open_store: Open, folder: Path) -> None:
+    store = open_store(write=True)
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    one, two = id_of(b"one"), id_of(b"two")
+    store.put_labels("own", [(one, "cat", 1.0), (id_of(b"unknown"), "x", 1.0)], replace=False)
+    store.put_labels("own", [(one, "pet", 1.0), (two, "cat", 1.0)], replace=False)
+    store.put_labels("names", [(two, "dog", 0.75)], replace=True)
+    store.put_labels("names", [(one, "dog", 0.5)], replace=True)
+    store.close()
+    reader = open_store()
+    of_two, of_one, none = reader.labels([two, one, id_of(b"unknown")])
+    assert [(x.source, x.name, x.confidence) for x in of_one] == [
+        ("names", "dog", 0.5),
+        ("own", "cat", 1.0),
+        ("own", "pet", 1.0),
+    ]
+    assert [x.name for x in of_two] == ["cat"]
+    assert none == ()
+    assert [(c.source, c.label, c.records) for c in reader.label_counts()] == [
+        ("names", "dog", 1),
+        ("own", "cat", 2),
+        ("own", "pet", 1),
+    ]
+    reader.close()
+    store = open_store(write=True)
+    assert store.delete_labels("own", "cat") == 2
+    assert store.delete_labels("own", "cat") == 0
+    assert store.delete_labels("names") == 1
+    assert [c.label for c in store.label_counts()] == ["pet"]
+
+
+def test_labels_are_all_put_or_none(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    store.put_labels("own", [(id_of(b"one"), "cat", 1.0)], replace=True)
+
+    def failing() -> Iterator[tuple[UUID, str, float]]:
+        yield id_of(b"one"), "dog", 1.0
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        store.put_labels("own", failing(), replace=True)
+    assert [c.label for c in store.label_counts()] == ["cat"]
+
+
+def test_parts_are_kept_by_record(open_store: Open, folder: Path) -> None:
+    store = open_store(write=True)
+    write(folder, a=b"one", b=b"two", c=b"three")
+    index(store, folder)
+    logits = ClassLogits(np.array([5, 7], np.uint16), np.array([2.5, 1.0], np.float32))
+    crop = (0.0, 0.25, 0.5, 0.5)
+    assert [one.record for one in store.lacking_parts(SPACE)] == [
+        id_of(b"one"), id_of(b"two"), id_of(b"three")
+    ]  # fmt: skip
+    store.put_parts(SPACE, [RecordParts(id_of(b"two"), [(crop, logits), (crop, logits)])])
+    store.put_parts(SPACE, [RecordParts(id_of(b"one"), [(crop, logits)])])
+    assert [one.record for one in store.lacking_parts(SPACE)] == [id_of(b"three")]
+    assert list(store.lacking_parts(SPACE, [str(folder / "a.jpg")])) == []
+    store.close()
+    reader = open_store()
+    table = reader.parts(SPACE)
+    assert [UUID(bytes=id_.tobytes()) for id_ in table.ids] == [
+        id_of(b"one"), id_of(b"two"), id_of(b"two")
+    ]  # fmt: skip
+    assert table.crops.tolist() == [list(crop)] * 3
+    assert table.classes.tolist() == [[5, 7]] * 3
+    assert table.logits.tolist() == [[2.5, 1.0]] * 3
+    reader.close()
+    store = open_store(write=True)
+    (folder / "b.jpg").unlink()
+    index(store, folder)
+    assert len(store.parts(SPACE).ids) == 1
+    store.delete()
+    assert [one.record for one in store.lacking_parts(SPACE)] == [id_of(b"three")]

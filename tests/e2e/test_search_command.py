@@ -392,7 +392,17 @@ def test_json_has_the_documented_shape(indexed: Command, outside: Path, photos: 
     }
     assert len(result["hits"]) == 2
     for hit in result["hits"]:
-        own = ["rank", "id", "paths", "score", "distance", "input_scores", "likeness", "label"]
+        own = [
+            "rank",
+            "id",
+            "paths",
+            "score",
+            "distance",
+            "input_scores",
+            "likeness",
+            "label",
+            "labels",
+        ]
         assert list(hit) == own
         assert [records[path]["record"] for path in hit["paths"]] == [hit["id"]] * len(hit["paths"])
         assert len(hit["input_scores"]) == 2

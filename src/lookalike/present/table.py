@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.types import Label, SearchResult
+from lookalike.types import Hit, SearchResult
 
 
 def printable(text: str) -> str:
@@ -32,7 +32,7 @@ def hits_table(result: SearchResult) -> str:
     """
     several = len(result.inputs) > 1
     judged = any(hit.likeness for hit in result.hits)
-    labelled = any(hit.label for hit in result.hits)
+    labelled = any(hit.label or hit.labels for hit in result.hits)
     header = ["rank", result.measure.name]
     header += [*(["alike"] if judged else []), *(["each input"] if several else []), "id"]
     header += [*(["shows"] if labelled else []), "path"]
@@ -40,7 +40,7 @@ def hits_table(result: SearchResult) -> str:
     for hit in result.hits:
         likeness = [hit.likeness.value if hit.likeness else ""] if judged else []
         each = [" ".join(f"{score:.3f}" for score in hit.input_scores)] if several else []
-        shows = [shown(hit.label)] if labelled else []
+        shows = [printable(shown(hit))] if labelled else []
         first, *others = hit.paths or ("",)
         start = [str(hit.rank), f"{hit.score:.4f}", *likeness, *each, str(hit.id), *shows]
         rows.append([*start, printable(first)])
@@ -48,9 +48,14 @@ def hits_table(result: SearchResult) -> str:
     return f"{columns(header, rows, 'rr')}\n{compared(result)}"
 
 
-def shown(label: Label | None) -> str:
-    """What a picture shows and how surely; "unsure" where nothing is sure enough."""
-    return f"{label.name} {label.confidence:.2f}" if label else "unsure"
+def shown(hit: Hit) -> str:
+    """What a picture shows and how surely, and the labels that were given to it.
+
+    "unsure" where nothing is sure enough and no label was given.
+    """
+    given = ", ".join(dict.fromkeys(label.name for label in hit.labels))
+    seen = f"{hit.label.name} {hit.label.confidence:.2f}" if hit.label else ""
+    return " · ".join(filter(None, (given, seen))) or "unsure"
 
 
 def compared(result: SearchResult) -> str:

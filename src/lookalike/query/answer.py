@@ -26,7 +26,7 @@ from lookalike.query.search import (
 from lookalike.query.tables import Tables
 from lookalike.query.terms import Term
 from lookalike.stores import Store
-from lookalike.types import ID_DTYPE, Hit, Likeness, QueryInput, SearchResult
+from lookalike.types import ID_DTYPE, Hit, Label, Likeness, QueryInput, SearchResult
 
 Resolved = tuple[QueryInput, Point]
 
@@ -122,6 +122,7 @@ class Answerer:
         ids = [[UUID(bytes=id_.tobytes()) for id_ in one.ids] for one, _ in judged]
         wanted = list(dict.fromkeys(id_ for some in ids for id_ in some))
         paths = dict(zip(wanted, self._store.paths(wanted), strict=True))
+        given = dict(zip(wanted, self._store.labels(wanted), strict=True))
         return [
             SearchResult(
                 inputs=tuple(item for item, _ in inputs),
@@ -131,7 +132,7 @@ class Answerer:
                 space=None if self._by_colour else self._tables.space.name,
                 searched=count,
                 exact=one.exact,
-                hits=tuple(self._hits(own, one, alike, paths)),
+                hits=tuple(self._hits(own, one, alike, paths, given)),
                 options=request.method.options,
                 where=None if request.where is None else str(request.where),
                 category=None if request.category is None else request.category.name,
@@ -158,6 +159,7 @@ class Answerer:
         found: Ranked,
         alike: Sequence[Likeness | None],
         paths: dict[UUID, tuple[str, ...]],
+        given: dict[UUID, tuple[Label, ...]],
     ) -> list[Hit]:
         columns = zip(
             ids,
@@ -179,6 +181,7 @@ class Answerer:
                 input_scores=tuple(each),
                 likeness=likeness,
                 label=label,
+                labels=given[id_],
             )
             for number, (id_, score, distance, each, likeness, label) in enumerate(columns, start=1)
         ]

@@ -21,9 +21,9 @@ from lookalike.features.thumbnail import thumbnail
 from lookalike.indexes.exact import unit_vector
 from lookalike.query.search import Method, Point
 from lookalike.query.tables import Tables
-from lookalike.query.terms import Crop, Term
+from lookalike.query.terms import Term
 from lookalike.stores import Store
-from lookalike.types import DoubleArray, QueryInput, Record
+from lookalike.types import Crop, DoubleArray, QueryInput, Record
 
 EXAMPLES = 50
 """Pictures of the library that words stand for, at most, where they are mixed with pictures."""

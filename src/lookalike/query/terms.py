@@ -22,9 +22,7 @@ from typing import Literal
 from uuid import UUID
 
 from lookalike.errors import InputError
-
-Crop = tuple[float, float, float, float]
-"""left, top, width, height as fractions of the picture's size."""
+from lookalike.types import Crop
 
 _PREFIXED = re.compile(r"(?P<sign>[+-])?(?:(?P<weight>\d+(?:\.\d+)?|\.\d+)\*)?(?P<rest>.*)", re.S)
 _CROPPED = re.compile(r"(?P<value>.*)\[(?P<crop>[^\[\]]*)\]", re.S)

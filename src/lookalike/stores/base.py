@@ -17,9 +17,12 @@ from lookalike.conditions import Condition
 from lookalike.types import (
     ID_DTYPE,
     ClassLogits,
+    Crop,
     FileEntry,
     FloatArray,
     IdArray,
+    Label,
+    LabelCount,
     LedgerRow,
     Outcome,
     PassedOver,
@@ -137,6 +140,20 @@ class LogitTable(IdentifiedRows):
 
 
 @dataclass(frozen=True)
+class PartTable:
+    """The highest class logits of parts of live records, in one space; a record's parts together.
+
+    ``ids`` V16 (n,), the same for all parts of a record; ``crops`` float32 (n, 4); ``classes``
+    uint16 (n, m) and ``logits`` float32 (n, m), descending.
+    """
+
+    ids: IdArray
+    crops: FloatArray
+    classes: NDArray[np.uint16]
+    logits: FloatArray
+
+
+@dataclass(frozen=True)
 class FactsTable(IdentifiedRows):
     """What is known of every record that has a file, in the order of indexing.
 
@@ -221,6 +238,14 @@ class SpaceFeatures:
     logits: ClassLogits | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RecordParts:
+    """What an encoder sees in parts of one record: their crops, and the highest logits of each."""
+
+    record: UUID
+    parts: Sequence[tuple[Crop, ClassLogits]]
+
+
 class Run(Protocol):
     """One indexing run of a store: first everything seen is noted, then what changed is put."""
 
@@ -290,6 +315,32 @@ class Store(Protocol):
 
     def put_vectors(self, space: Space, features: Sequence[SpaceFeatures]) -> None:
         """Commit vectors of records that lack them: all are durable when this returns, or none."""
+
+    def lacking_parts(self, space: Space, roots: Sequence[str] | None = None) -> Iterator[Lacking]:
+        """Live records of which no part was looked at in a space; otherwise as ``lacking``."""
+
+    def put_parts(self, space: Space, parts: Sequence[RecordParts]) -> None:
+        """Commit the classes of records' parts: all are durable when this returns, or none."""
+
+    def parts(self, space: Space) -> PartTable:
+        """The highest class logits of all parts that were looked at, ordered by record."""
+
+    def put_labels(
+        self, source: str, labels: Iterable[tuple[UUID, str, float]], *, replace: bool
+    ) -> None:
+        """Commit labels of records with confidences 0..1, all or none; unknown ids are left.
+
+        With ``replace`` the source's other labels go.
+        """
+
+    def delete_labels(self, source: str, label: str | None = None) -> int:
+        """Forget a source's labels, or one of them; returns how many there were."""
+
+    def labels(self, ids: Sequence[UUID]) -> list[tuple[Label, ...]]:
+        """Labels of records, in the order asked for, each record's by source and name."""
+
+    def label_counts(self) -> list[LabelCount]:
+        """Every label of records that have a file now, by source, the most frequent first."""
 
     def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
         """Vectors and histograms of one and the same commit."""

@@ -35,6 +35,7 @@ from lookalike.stores.base import (
     VectorTable,
 )
 from lookalike.stores.conditions import matching_ids
+from lookalike.stores.labels import IDS_A_QUERY, LabelTables
 from lookalike.stores.run import Place, SqliteRun, files_under, logits_bytes
 from lookalike.stores.segments import (
     HISTOGRAM_COLUMNS,
@@ -58,14 +59,11 @@ from lookalike.types import (
 
 _PAGE = 2_000
 
-_IDS_A_QUERY = 500
-"""Ids bound in one statement; SQLite takes at least 999."""
-
 _LOCK, _PID = "writer.lock", "writer.pid"
 _OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived"}
 
 
-class SqliteStore:
+class SqliteStore(LabelTables):
     """A Store in a folder. One writer at a time; readers work meanwhile.
 
     ``SqliteStore(folder)`` reads; ``SqliteStore(folder, write=True)`` also writes, creating the
@@ -213,7 +211,19 @@ class SqliteStore:
         Safe while ``put_vectors`` is called: what was put meanwhile may still come.
         """
         table = self.vectors(space)
-        have = {id_.tobytes() for id_ in table.ids[table.live]}
+        return self._live_without({id_.tobytes() for id_ in table.ids[table.live]}, roots)
+
+    def lacking_parts(self, space: Space, roots: Sequence[str] | None = None) -> Iterator[Lacking]:
+        """Live records of which no part was looked at in a space; otherwise as ``lacking``."""
+        have = self._connection.execute(
+            "SELECT DISTINCT records.id FROM tiles JOIN records ON records.key = tiles.record"
+            " JOIN spaces ON spaces.id = tiles.space WHERE spaces.name = ?",
+            (space.name,),
+        )
+        return self._live_without({id_ for (id_,) in have}, roots)
+
+    def _live_without(self, have: set[bytes], roots: Sequence[str] | None) -> Iterator[Lacking]:
+        """Live records whose ids are not in ``have``, by path; grows ``have``."""
         last = b""
         where, values = files_under(roots)
         while True:
@@ -397,8 +407,8 @@ class SqliteStore:
     def get(self, ids: Sequence[UUID]) -> list[Record | None]:
         """Records by id, in the order asked for; None where there is none."""
         found: dict[UUID, Record] = {}
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            found.update(self._get(ids[start : start + _IDS_A_QUERY]))
+        for start in range(0, len(ids), IDS_A_QUERY):
+            found.update(self._get(ids[start : start + IDS_A_QUERY]))
         return [found.get(id_) for id_ in ids]
 
     def _get(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID, Record]]:
@@ -421,8 +431,8 @@ class SqliteStore:
     def paths(self, ids: Sequence[UUID]) -> list[tuple[str, ...]]:
         """Where records lie now, in the order asked for; nowhere for one that is not there."""
         found: dict[bytes, list[str]] = {}
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            own = [id_.bytes for id_ in ids[start : start + _IDS_A_QUERY]]
+        for start in range(0, len(ids), IDS_A_QUERY):
+            own = [id_.bytes for id_ in ids[start : start + IDS_A_QUERY]]
             rows = self._connection.execute(
                 "SELECT id, path FROM records JOIN files ON files.record = records.key"
                 f" WHERE id IN ({', '.join('?' * len(own))}) AND live ORDER BY path",
@@ -479,8 +489,8 @@ class SqliteStore:
     def files(self, ids: Sequence[UUID]) -> list[tuple[FileEntry, ...]]:
         """Where records lie now, the oldest file first, ties by path."""
         found: dict[bytes, list[FileEntry]] = {}
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            own = [id_.bytes for id_ in ids[start : start + _IDS_A_QUERY]]
+        for start in range(0, len(ids), IDS_A_QUERY):
+            own = [id_.bytes for id_ in ids[start : start + IDS_A_QUERY]]
             rows = self._connection.execute(
                 "SELECT id, path, files.bytes, mtime_ns FROM records"
                 " JOIN files ON files.record = records.key"

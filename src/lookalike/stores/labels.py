@@ -1,0 +1,116 @@
+"""The embedded store's tables of what is said of pictures: labels, and classes of their parts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+import numpy as np
+
+from lookalike.stores import schema
+from lookalike.stores.base import PartTable, RecordParts
+from lookalike.stores.run import logits_bytes
+from lookalike.types import ID_DTYPE, Label, LabelCount, Space
+
+IDS_A_QUERY = 500
+"""Ids bound in one statement; SQLite takes at least 999."""
+
+
+class LabelTables:
+    """The part of SqliteStore that reads and writes labels and parts."""
+
+    _connection: sqlite3.Connection
+
+    def _require_writing(self) -> None:
+        raise NotImplementedError
+
+    def _ensure_space(self, space: Space) -> int:
+        raise NotImplementedError
+
+    # -- labels ----------------------------------------------------------------------------------
+
+    def put_labels(
+        self, source: str, labels: Iterable[tuple[UUID, str, float]], *, replace: bool
+    ) -> None:
+        """Commit labels of records with confidences 0..1, all or none; unknown ids are left.
+
+        With ``replace`` the source's other labels go.
+        """
+        self._require_writing()
+        with schema.transaction(self._connection):
+            if replace:
+                self._connection.execute("DELETE FROM labels WHERE source = ?", (source,))
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO labels SELECT key, ?, ?, ? FROM records WHERE id = ?",
+                ((source, label, share, record.bytes) for record, label, share in labels),
+            )
+
+    def delete_labels(self, source: str, label: str | None = None) -> int:
+        """Forget a source's labels, or one of them; returns how many there were."""
+        self._require_writing()
+        deleted = self._connection.execute(
+            "DELETE FROM labels WHERE source = ?1 AND (?2 IS NULL OR label = ?2)", (source, label)
+        )
+        return deleted.rowcount
+
+    def labels(self, ids: Sequence[UUID]) -> list[tuple[Label, ...]]:
+        """Labels of records, in the order asked for, each record's by source and name."""
+        found: dict[bytes, list[Label]] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            own = [id_.bytes for id_ in ids[start : start + IDS_A_QUERY]]
+            rows = self._connection.execute(
+                "SELECT id, source, label, confidence FROM records"
+                " JOIN labels ON labels.record = records.key"
+                f" WHERE id IN ({', '.join('?' * len(own))}) ORDER BY source, label",
+                own,
+            )
+            for id_, source, label, share in rows:
+                confidence = 1.0 if share is None else share
+                found.setdefault(id_, []).append(Label(label, confidence, source=source))
+        return [tuple(found.get(id_.bytes, ())) for id_ in ids]
+
+    def label_counts(self) -> list[LabelCount]:
+        """Every label of records that have a file now, by source, the most frequent first."""
+        rows = self._connection.execute(
+            "SELECT source, label, count(*) FROM labels JOIN records ON records.key = record"
+            " WHERE live_files > 0 GROUP BY source, label ORDER BY source, count(*) DESC, label"
+        )
+        return [LabelCount(*row) for row in rows]
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def put_parts(self, space: Space, parts: Sequence[RecordParts]) -> None:
+        """Commit the classes of records' parts: all are durable when this returns, or none."""
+        self._require_writing()
+        key = self._ensure_space(space)
+        with schema.transaction(self._connection):
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO tiles SELECT key, ?, ?, ?, ?, ?, ?, ?, ? FROM records"
+                " WHERE id = ?",
+                (
+                    (key, number, *crop, *logits_bytes(logits), one.record.bytes)
+                    for one in parts
+                    for number, (crop, logits) in enumerate(one.parts)
+                ),
+            )
+
+    def parts(self, space: Space) -> PartTable:
+        """The highest class logits of all parts that were looked at, ordered by record."""
+        rows = self._connection.execute(
+            "SELECT records.id, box_left, box_top, tiles.width, tiles.height, classes, logits"
+            " FROM tiles"
+            " JOIN spaces ON spaces.id = tiles.space JOIN records ON records.key = tiles.record"
+            " WHERE spaces.name = ? AND live_files > 0 ORDER BY tiles.record, number",
+            (space.name,),
+        ).fetchall()
+        count = len(rows)
+        classes = np.frombuffer(b"".join(row[5] for row in rows), "<u2")
+        logits = np.frombuffer(b"".join(row[6] for row in rows), "<f4")
+        kept = len(classes) // count if count else 0
+        return PartTable(
+            np.frombuffer(b"".join(row[0] for row in rows), ID_DTYPE),
+            np.array([row[1:5] for row in rows], np.float32).reshape(count, 4),
+            classes.reshape(count, kept),
+            logits.reshape(count, kept),
+        )
