@@ -29,6 +29,7 @@ ALLOWED = {
     "stores": {*GROUND, "config", "conditions"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
+    "filling": {*MIDDLE, "pipeline"},
     "query": MIDDLE,
     "evaluate": {*MIDDLE, "query"},
     "duplicates": MIDDLE,
@@ -37,6 +38,7 @@ ALLOWED = {
     "library": {
         *MIDDLE,
         "pipeline",
+        "filling",
         "plan",
         "query",
         "evaluate",

@@ -53,6 +53,8 @@ class IndexOptions:
     """Bytes that the whole process may take; decoding waits, or refuses a file, for it."""
     encoder: str | None = None
     """Name of the encoder; None means the library's own, or the default one for a new library."""
+    tiles: bool = False
+    """Also see what parts of the pictures show; a library that has parts of some gets all."""
     encode_batch: int = 32
     """Pictures that a thread prepares before it encodes them; each half stays in the cache."""
     commit_batch: int = 500

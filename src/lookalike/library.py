@@ -24,6 +24,7 @@ from lookalike.conditions import Condition, parse_condition
 from lookalike.decode import read
 from lookalike.errors import ImageError, InputError, LibraryMissingError
 from lookalike.features.encoders import Encoder, load_encoder
+from lookalike.filling import fill, look_at_parts
 from lookalike.pipeline import (
     FillReport,
     IndexReport,
@@ -31,7 +32,6 @@ from lookalike.pipeline import (
     Silence,
     Stopwatch,
     encoder_of,
-    fill,
     index,
 )
 from lookalike.present.captions import contact_sheet
@@ -159,10 +159,14 @@ class Library:
             try:
                 encoder = self._given_encoder or self._own_encoder(store, options)
                 further = self._further_encoders(store, options)  # before hours of work
+                labelling = _labelling((encoder, *further), options)
                 report = index(store, encoder, expanded, options, progress)
                 roots = absolute_roots(expanded)
                 filled = [fill(store, one, roots, options, progress) for one in further]
                 report = replace(report, filled=tuple(filled))
+                if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):
+                    tiled = look_at_parts(store, labelling, roots, options, progress)
+                    report = replace(report, tiled=tiled)
                 return self._refreshed(store, report, progress)
             finally:
                 if fresh and next(store.ledger(), None) is None:
@@ -629,6 +633,16 @@ class Library:
         if space.name not in self._encoders:
             self._encoders[space.name] = self._given_encoder or load_encoder(space.encoder)
         return self._encoders[space.name]
+
+
+def _labelling(encoders: Sequence[Encoder], options: config.IndexOptions) -> Encoder | None:
+    """The encoder that tells what parts of pictures show; InputError if none can and one should."""
+    found = next((one for one in encoders if has_classes(one.spec.space)), None)
+    if found is None and options.tiles:
+        raise InputError(
+            "tiles: no encoder of this library has classes to see in parts of pictures"
+        )
+    return found
 
 
 def _as_term(source: Source) -> Term:

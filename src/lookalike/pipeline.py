@@ -27,7 +27,6 @@ from lookalike.features.phash import phash
 from lookalike.features.thumbnail import thumbnail
 from lookalike.scan import absolute_roots, scan
 from lookalike.stores import Store
-from lookalike.stores.base import Lacking, SpaceFeatures
 from lookalike.stores.schema import is_library
 from lookalike.types import (
     LOGITS_KEPT,
@@ -78,7 +77,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class FillReport:
-    """How many records got a vector in a space, and how many files could not give one."""
+    """How many records got what they lacked in a space, and how many files could not give it."""
 
     space: Space
     added: int = 0
@@ -89,7 +88,8 @@ class FillReport:
 class IndexReport:
     """What a run found and did: files by state and reason, and how many gone ones it forgot.
 
-    ``filled``: what further spaces of the library got. ``seconds``: how long it looked for files
+    ``filled``: what further spaces of the library got; ``tiled``: of how many records parts were
+    looked at, None where that was not wanted. ``seconds``: how long it looked for files
     (scan), read, decoded and encoded them (read), of this waited for the store (commit), and made
     indexes (index).
     """
@@ -98,6 +98,7 @@ class IndexReport:
     images_read: int = 0
     forgotten: int = 0
     filled: tuple[FillReport, ...] = ()
+    tiled: FillReport | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def total(self, *states: State) -> int:
@@ -153,72 +154,6 @@ def index(
     report = IndexReport(run.counts(), to_read, forgotten, seconds=watch.seconds())
     _require_something(report, roots, images)
     return report
-
-
-def fill(
-    store: Store,
-    encoder: Encoder,
-    roots: Sequence[str] | None = None,
-    options: IndexOptions = IndexOptions(),
-    progress: Progress | None = None,
-) -> FillReport:
-    """Give the records under ``roots`` (all if None) vectors in the encoder's space that lack them.
-
-    Their files are read once more; what has changed since it was indexed is left. Everything
-    committed stays, however the run ends, and running it again continues.
-    """
-    progress = progress or Silence()
-    space = encoder.spec.space
-    store.add_space(space)
-    count = sum(1 for _ in store.lacking(space, roots))
-    progress.start(count)
-    added = left = 0
-    try:
-        made = _filled(store.lacking(space, roots), count, encoder, options)
-        for batch in batched(made, options.commit_batch):
-            done = [one for one in batch if one is not None]
-            store.put_vectors(space, done)
-            added, left = added + len(done), left + len(batch) - len(done)
-            progress.advance(len(batch))
-    finally:
-        progress.close()
-    return FillReport(space, added, left)
-
-
-def _filled(
-    lacking: Iterable[Lacking], count: int, encoder: Encoder, options: IndexOptions
-) -> Iterator[SpaceFeatures | None]:
-    """What each record's file gives, in their order; None where it is no longer what it was."""
-    size = batch_size(count, options)
-    budget = memory_budget(options.memory_limit)
-    work = partial(_fill_some, encoder=encoder, limits=options.limits, budget=budget)
-    with ThreadPoolExecutor(options.threads, "fill") as pool:
-        for batch in ordered_map(pool, work, batched(lacking, size), max(2, AHEAD // size)):
-            yield from batch
-
-
-def _fill_some(
-    lacking: Sequence[Lacking], encoder: Encoder, limits: Limits, budget: MemoryBudget
-) -> list[SpaceFeatures | None]:
-    squares = [_square(one, encoder, limits, budget) for one in lacking]
-    encoded = encode_ready(squares, encoder)
-    return [
-        None if own is None else SpaceFeatures(one.record, *own)
-        for one, own in zip(lacking, encoded, strict=True)
-    ]
-
-
-def _square(
-    one: Lacking, encoder: Encoder, limits: Limits, budget: MemoryBudget
-) -> PixelArray | None:
-    """The encoder's input from a record's file, or None if that is not what it was."""
-    try:
-        file = read(one.entry.path, limits)
-        if file.content_hash != one.content_hash:
-            return None
-        return encoder.prepare(decode(file.data, limits, budget).image)
-    except (ImageError, MemoryError):
-        return None
 
 
 class Stopwatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from lookalike.categories import (
 )
 from lookalike.categories.lexicon import categories_named
 from lookalike.categories.tree import CLASSES, ROOT, data_lines
-from lookalike.indexes.categories import CategoryCache, CategoryIndex
-from lookalike.stores.base import LogitTable
+from lookalike.indexes.categories import CategoryCache, CategoryIndex, sure_parts
+from lookalike.stores.base import LogitTable, PartTable
 from tests.conftest import record_ids, vector_table
 
 TABBY, TIGER_CAT, PERSIAN, DALMATIAN, SPORTS_CAR = 281, 282, 283, 251, 817
@@ -248,30 +249,115 @@ def logit_table(ids: np.ndarray) -> LogitTable:
     return LogitTable(ids, classes, logits.astype(np.float32), np.ones(len(ids), bool))
 
 
+class Source:
+    """A catalogue: logits of some records, and of parts; ``asked`` counts how often."""
+
+    def __init__(self, logits: LogitTable, parts: PartTable | None = None, seen: int = 0) -> None:
+        self._logits, self._parts, self.seen = logits, parts, seen
+        self.asked = self.asked_for_parts = 0
+
+    def logits(self) -> LogitTable:
+        self.asked += 1
+        return self._logits
+
+    def parts_seen(self) -> int:
+        return self.seen
+
+    def parts(self) -> PartTable:
+        self.asked_for_parts += 1
+        assert self._parts is not None
+        return self._parts
+
+
 def test_shares_are_kept_on_disk_and_made_anew_for_other_rows(tmp_path: Path) -> None:
     table = vector_table(np.eye(6))
-    asked: list[int] = []
-
-    def logits() -> LogitTable:
-        asked.append(1)
-        return logit_table(table.ids[1:])  # the first row has none
-
-    first = CategoryCache(tmp_path, table, logits).load()
-    again = CategoryCache(tmp_path, table, logits).load()
-    assert len(asked) == 1
+    source = Source(logit_table(table.ids[1:]))  # the first row has none
+    first = CategoryCache(tmp_path, table, source).load()
+    again = CategoryCache(tmp_path, table, source).load()
+    assert source.asked == 1
     np.testing.assert_array_equal(first.shares, again.shares)
     assert not first.shares[0].any()
     assert first.shares[1:].any(axis=1).all()
     fewer = vector_table(np.eye(6)[:5], record_ids(6)[1:])
-    assert len(CategoryCache(tmp_path, fewer, logits).load().shares) == 5
-    assert len(asked) == 2
+    assert len(CategoryCache(tmp_path, fewer, source).load().shares) == 5
+    assert source.asked == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"not an array"])
 def test_damaged_shares_are_made_anew(tmp_path: Path, damage: bytes) -> None:
     table = vector_table(np.eye(6))
-    first = CategoryCache(tmp_path, table, lambda: logit_table(table.ids)).load()
-    for path in tmp_path.iterdir():
+    source = Source(logit_table(table.ids), part_table(table.ids[[1, 1]]), 1)
+    first = CategoryCache(tmp_path, table, source).load()
+    damaged = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(damaged) == 6
+    for path in damaged:
         path.write_bytes(damage)
-    again = CategoryCache(tmp_path, table, lambda: logit_table(table.ids)).load()
+    again = CategoryCache(tmp_path, table, source).load()
     np.testing.assert_array_equal(first.shares, again.shares)
+    np.testing.assert_array_equal(first.parts.rows, again.parts.rows)
+
+
+# -- parts of pictures -----------------------------------------------------------------------------
+
+LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 0.5, 1.0)
+
+
+def part_table(ids: np.ndarray, best: Sequence[int] = (TABBY, DALMATIAN), sure: float = 20.0):
+    """Parts of records, left and right by turns, each of which shows one class."""
+    classes = np.array([[best[n % len(best)], SPORTS_CAR] for n in range(len(ids))], np.uint16)
+    logits = np.tile(np.array([sure, 0.0], np.float32), (len(ids), 1))
+    crops = np.array([(LEFT, RIGHT)[n % 2] for n in range(len(ids))], np.float32)
+    return PartTable(ids, crops, classes, logits)
+
+
+def with_parts(rows: Sequence[int], best: Sequence[int] = (TABBY, DALMATIAN)) -> CategoryIndex:
+    """Three records of which none shows anything as a whole, and parts of some."""
+    table = vector_table(np.eye(3))
+    parts = sure_parts(table, part_table(table.ids[list(rows)], best))
+    return CategoryIndex(table, CLASSES_OF, np.zeros((3, 2), np.float16), parts)
+
+
+def test_what_a_part_surely_shows_the_picture_shows() -> None:
+    index = with_parts([1, 1])
+    assert (index.confidence(named("cat")) > 0.9).tolist() == [False, True, False]
+    assert (index.confidence(named("dog")) > 0.9).tolist() == [False, True, False]
+    assert not index.share_of_whole((TABBY,)).any()
+
+
+def test_a_picture_of_several_things_has_several_labels() -> None:
+    labels = with_parts([2, 2, 2, 0], (TABBY, DALMATIAN)).part_labels(2)
+    assert {(label.name, label.part) for label in labels} >= {
+        ("tabby", LEFT), ("dalmatian", RIGHT)
+    }  # fmt: skip
+    assert len(labels) == 2  # the third part shows what the first does
+    assert with_parts([2]).part_labels(1) == []
+
+
+def test_records_are_counted_once_however_many_parts_show_it() -> None:
+    counts, labelled = with_parts([1, 1, 2]).counts()
+    tree = category_tree()
+    names = {tree[id_].name: count for id_, count in counts.items()}
+    assert (names["tabby"], names["dalmatian"], names["animal"]) == (2, 1, 2)
+    assert labelled == 2
+
+
+def test_parts_that_are_not_sure_and_those_of_unknown_records_are_left() -> None:
+    table = vector_table(np.eye(3))
+    unsure = part_table(table.ids, sure=0.5)
+    assert len(sure_parts(table, unsure).rows) == 0
+    strangers = part_table(record_ids(9, seed=5))
+    assert len(sure_parts(table, strangers).rows) == 0
+    assert len(sure_parts(table, part_table(table.ids[:0])).rows) == 0
+
+
+def test_parts_are_kept_until_further_ones_were_seen(tmp_path: Path) -> None:
+    table = vector_table(np.eye(6))
+    source = Source(logit_table(table.ids), part_table(table.ids[[3, 3]]), 1)
+    for _ in range(2):
+        index = CategoryCache(tmp_path, table, source).load()
+        assert index.parts.rows.tolist() == [3, 3]
+    assert source.asked_for_parts == 1
+    source.seen = 2
+    CategoryCache(tmp_path, table, source).load()
+    assert source.asked_for_parts == 2
+    assert len(list((tmp_path / "parts").iterdir())) == 4

@@ -12,6 +12,8 @@ import pytest
 from lookalike import IndexOptions, Library
 from lookalike.categories.tree import category_tree
 from lookalike.errors import InputError
+from lookalike.features.parts import PARTS, cut, grid
+from lookalike.filling import look_at_parts
 from lookalike.indexes.categories import CategoryIndex
 from lookalike.labelling import (
     MOST_NAMES,
@@ -21,7 +23,9 @@ from lookalike.labelling import (
     choose_by_words,
     read_names,
 )
-from tests.conftest import ToyEncoder, plain, vector_table
+from lookalike.pipeline import FillReport
+from lookalike.stores import SqliteStore
+from tests.conftest import CrashError, ToyEncoder, fill, plain, vector_table
 
 TABBY, PERSIAN, BEAGLE, PIANO = (
     next(one.number for one in category_tree().named(name) if one.number is not None)
@@ -239,3 +243,62 @@ def test_labels_stay_with_a_file_that_moves_and_go_with_the_record(
     coloured.add([tmp_path / "photos"], IndexOptions(prune=True))
     assert counted(coloured) == [("folders", "blue", 1), ("folders", "photos", 1),
                                  ("folders", "red", 1)]  # fmt: skip
+
+
+# -- parts of pictures -----------------------------------------------------------------------------
+
+
+class NamesClasses(ToyEncoder):
+    """The toy encoder under the name of one whose classes are ImageNet's."""
+
+    def __init__(self, fail_after: int | None = None) -> None:
+        super().__init__("efficientnet-lite0", fail_after)
+
+
+def test_looking_at_parts_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", range(6))
+    once = 6 * (1 + len(PARTS))
+    slow = IndexOptions(tiles=True, commit_batch=1, encode_batch=1, workers=1)
+    failing = Library.open(tmp_path / "library", create=True, encoder=NamesClasses(20))
+    with failing, pytest.raises(CrashError):
+        failing.add([tmp_path / "photos"], slow)
+    encoder = NamesClasses()
+    with Library.open(tmp_path / "library", encoder=encoder) as library:
+        report = library.add([tmp_path / "photos"])  # it has parts of some
+        assert report.tiled is not None
+        assert 0 < report.tiled.added < 6
+        assert encoder.encoded == report.tiled.added * len(PARTS) < once
+        assert library.add([tmp_path / "photos"]).tiled == FillReport(library.space, 0, 0)
+
+
+def test_tiles_want_an_encoder_with_classes_before_anything_is_done(
+    library: Library, photos: Path
+) -> None:
+    with pytest.raises(InputError, match="no encoder of this library has classes"):
+        library.add([photos], IndexOptions(tiles=True))
+    assert len(library) == 0
+
+
+def test_a_file_that_is_no_longer_what_it_was_has_no_parts(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", range(3))
+    with Library.open(tmp_path / "library", create=True, encoder=NamesClasses()) as library:
+        library.add([tmp_path / "photos"])
+        (tmp_path / "photos/001.png").unlink()
+        store = SqliteStore(tmp_path / "library", write=True)
+        report = look_at_parts(store, NamesClasses())
+        store.close()
+    assert (report.added, report.left) == (2, 1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (7, 3)])
+def test_parts_of_the_smallest_pictures_are_at_least_a_pixel(size: tuple[int, int]) -> None:
+    parts = list(cut(plain((9, 9, 9), size), PARTS))
+    assert len(parts) == len(PARTS)
+    assert all(min(part.size) >= 1 for part in parts)
+
+
+def test_a_grid_reaches_from_edge_to_edge() -> None:
+    crops = np.array(grid(3, 0.5))
+    assert crops[:, :2].min() == 0
+    assert (crops[:, :2] + crops[:, 2:]).max() == 1
+    assert len({tuple(crop) for crop in crops.tolist()}) == 9

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lookalike.cli.output import add_library_option, talk
 from lookalike.config import IndexOptions, Limits
 from lookalike.library import Library
-from lookalike.pipeline import IndexReport
+from lookalike.pipeline import FillReport, IndexReport
 from lookalike.present.table import columns
 from lookalike.types import State
 
@@ -31,6 +31,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--retry", action="store_true", help="read unreadable files again")
     parser.add_argument(
         "--allow-empty", action="store_true", help="believe a known folder that has become empty"
+    )
+    parser.add_argument(
+        "--tiles",
+        action="store_true",
+        help="also see what parts of the pictures show: several and small things are found",
     )
     parser.add_argument(
         "--memory-limit",
@@ -88,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
         workers=options.workers,
         memory_limit=options.memory_limit,
         encoder=options.encoder,
+        tiles=options.tiles,
         limits=Limits(options.max_megapixels, options.max_megabytes),
     )
     with library:
@@ -98,11 +104,9 @@ def run(options: argparse.Namespace) -> int:
             rate = report.images_read / seconds
             talk(f"{report.images_read} files read in {seconds:.0f} s, {rate:.0f} a second")
         for one in report.filled:
-            left = (
-                f", {one.left} files are not what they were or cannot be read" if one.left else ""
-            )
-            if one.added or one.left:
-                talk(f"space {one.space.name}: {one.added} records got a vector{left}")
+            _tell_filled(one, f"space {one.space.name}: {one.added} records got a vector")
+        if report.tiled is not None:
+            _tell_filled(report.tiled, f"parts of {report.tiled.added} records were looked at")
         talk(f"{len(library)} records in {library.folder}")
         refused = report.total(State.UNREADABLE)
         if refused:
@@ -111,6 +115,12 @@ def run(options: argparse.Namespace) -> int:
                 + (f" --library {options.library}" if options.library else "")
             )
     return 0
+
+
+def _tell_filled(report: FillReport, what: str) -> None:
+    left = f", {report.left} files are not what they were or cannot be read" if report.left else ""
+    if report.added or report.left:
+        talk(f"{what}{left}")
 
 
 def summary(report: IndexReport) -> str:

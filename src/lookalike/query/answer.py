@@ -181,9 +181,11 @@ class Answerer:
                 input_scores=tuple(each),
                 likeness=likeness,
                 label=label,
-                labels=given[id_],
+                labels=(*given[id_], *parts),
             )
-            for number, (id_, score, distance, each, likeness, label) in enumerate(columns, start=1)
+            for number, (id_, score, distance, each, likeness, (label, parts)) in enumerate(
+                columns, start=1
+            )
         ]
 
 

@@ -17,6 +17,7 @@ from lookalike.errors import ImageError, InputError
 from lookalike.features.encoders import Encoder
 from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.histogram import histogram
+from lookalike.features.parts import pixel_box
 from lookalike.features.thumbnail import thumbnail
 from lookalike.indexes.exact import unit_vector
 from lookalike.query.search import Method, Point
@@ -93,7 +94,7 @@ class InputReader:
         last layer looks for the classes; that stands in where it has none.
         """
         categories = self._tables.categories
-        shares = categories.share_of_all(classes)
+        shares = categories.share_of_whole(classes)
         sure = np.flatnonzero((shares >= CONFIDENT) & categories.live)
         best = sure[np.argsort(-shares[sure], kind="stable")[:EXAMPLES]]
         if not len(best):
@@ -189,7 +190,7 @@ def _decoded(path: str, file: ReadFile, crop: Crop | None) -> Image.Image:
         image = decode(file.data).image
     except ImageError as error:
         raise _unreadable(path, error) from error
-    return image.crop(_box(image.size, crop)) if crop else image
+    return image.crop(pixel_box(image.size, crop)) if crop else image
 
 
 def _unreadable(path: str, error: ImageError) -> InputError:
@@ -198,10 +199,3 @@ def _unreadable(path: str, error: ImageError) -> InputError:
     return InputError(
         f"{path}: cannot be read as a picture: {error.reason}{detail}; give another file"
     )
-
-
-def _box(size: tuple[int, int], crop: Crop) -> tuple[int, int, int, int]:
-    """A crop's left, top, right and bottom in pixels, at least one pixel wide and high."""
-    left, top = (min(round(crop[i] * size[i]), size[i] - 1) for i in (0, 1))
-    right, bottom = (min(round((crop[i] + crop[i + 2]) * size[i]), size[i]) for i in (0, 1))
-    return left, top, max(right, left + 1), max(bottom, top + 1)

@@ -23,7 +23,7 @@ from lookalike.indexes.compact import LEAST_ROWS, CodesCache
 from lookalike.indexes.pca import PcaCache
 from lookalike.kernels.coarse import CoarseRows
 from lookalike.stores import HistogramTable, Store
-from lookalike.stores.base import LogitTable
+from lookalike.stores.base import LogitTable, PartTable
 from lookalike.types import IdArray, Label, Space
 
 if TYPE_CHECKING:
@@ -57,9 +57,8 @@ class Tables:
         self.labelled_by = self
         """The tables of the space that says what records show, where this one's has no classes."""
         self.vectors, self.histograms = store.tables(space)
-        self._category_cache = CategoryCache(
-            self.derived.categories, self.vectors, lambda: _logits(store, space)
-        )
+        source = _Classes(store, space) if has_classes(space) else None
+        self._category_cache = CategoryCache(self.derived.categories, self.vectors, source)
         self._reduced: dict[tuple[str, int], tuple[PcaModel, ExactIndex]] = {}
         self._compact: dict[tuple[str, int] | None, CompactIndex | None] = {}
         self._colour: dict[str, ColourIndex] = {}
@@ -138,14 +137,22 @@ class Tables:
             return rows
         return self.histograms.rows_of(self.vectors.ids[rows])
 
-    def labels(self, rows: NDArray[np.int64], *, colour: bool) -> list[Label | None]:
-        """What some rows show, of the vectors or the histograms; None where that is unsure."""
+    def labels(
+        self, rows: NDArray[np.int64], *, colour: bool
+    ) -> list[tuple[Label | None, list[Label]]]:
+        """What some rows show, of the vectors or the histograms, and what parts of them do.
+
+        None where that is unsure.
+        """
         index = self.labelled_by.categories
         if self.labelled_by is not self:
             rows = index.rows_of((self.histograms if colour else self.vectors).ids[rows])
         elif colour:
             rows = self.vector_rows(rows)
-        return [index.label(row) if row >= 0 else None for row in rows.tolist()]
+        return [
+            (index.label(row), index.part_labels(row)) if row >= 0 else (None, [])
+            for row in rows.tolist()
+        ]
 
     def showing(self, category: Category, *, colour: bool) -> NDArray[np.bool_]:
         """Rows of the vectors, or of the histograms, that surely show a category, bool (n,)."""
@@ -194,5 +201,17 @@ def has_classes(space: Space) -> bool:
     return spec is not None and spec.classes == CLASSES
 
 
-def _logits(store: Store, space: Space) -> LogitTable | None:
-    return store.logits(space) if has_classes(space) else None
+class _Classes:
+    """A CategorySource: what a store has of a space."""
+
+    def __init__(self, store: Store, space: Space) -> None:
+        self._store, self._space = store, space
+
+    def logits(self) -> LogitTable:
+        return self._store.logits(self._space)
+
+    def parts_seen(self) -> int:
+        return self._store.parts_seen(self._space)
+
+    def parts(self) -> PartTable:
+        return self._store.parts(self._space)

@@ -322,6 +322,9 @@ class Store(Protocol):
     def put_parts(self, space: Space, parts: Sequence[RecordParts]) -> None:
         """Commit the classes of records' parts: all are durable when this returns, or none."""
 
+    def parts_seen(self, space: Space) -> int:
+        """How often ``put_parts`` got a record in a space: a number that grows; 0 for never."""
+
     def parts(self, space: Space) -> PartTable:
         """The highest class logits of all parts that were looked at, ordered by record."""
 

@@ -16,6 +16,9 @@ from lookalike.types import ID_DTYPE, Label, LabelCount, Space
 IDS_A_QUERY = 500
 """Ids bound in one statement; SQLite takes at least 999."""
 
+_SEEN = "parts seen in {}"
+"""The setting that counts records whose parts were looked at."""
+
 
 class LabelTables:
     """The part of SqliteStore that reads and writes labels and parts."""
@@ -94,6 +97,17 @@ class LabelTables:
                     for number, (crop, logits) in enumerate(one.parts)
                 ),
             )
+            self._connection.execute(
+                "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = value + ?2",
+                (_SEEN.format(space.name), len(parts)),
+            )
+
+    def parts_seen(self, space: Space) -> int:
+        """How often ``put_parts`` got a record in a space: a number that grows; 0 for never."""
+        row = self._connection.execute(
+            "SELECT value FROM settings WHERE name = ?", (_SEEN.format(space.name),)
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def parts(self, space: Space) -> PartTable:
         """The highest class logits of all parts that were looked at, ordered by record."""
