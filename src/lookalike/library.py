@@ -272,16 +272,19 @@ class Library:
         *,
         include_self: bool = False,
         where: str | Condition | None = None,
+        category: str | None = None,
+        least: str | Likeness | None = None,
+        space: str | None = None,
         exact: bool = False,
     ) -> list[SearchResult]:
         """``search`` for each input by itself, in one pass where the method allows it.
 
         By meaning and PCA a batch of 256 takes a fraction of the time of 256 searches.
         """
-        request = _request(k, method, "mean", include_self, where, exact)
+        request = _request(k, method, "mean", include_self, where, exact, category, least)
         terms = _terms(inputs, method, "mean")
         with readable_errors(self.folder):
-            results = self._answerer(request).answer_each(terms)
+            results = self._answerer(request, space).answer_each(terms)
             self._index_soon(request, results[0])
             return results
 

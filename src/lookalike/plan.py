@@ -144,11 +144,22 @@ def plan_paths(
         try:
             encoder = encoder or encoder_of(store, options.threads, options.encoder)
             if store:
-                store.require_space(encoder.spec.space)
+                _require_known(store, encoder)
             return plan(expanded, encoder, options, place, store, sample)
         finally:
             if store:
                 store.close()
+
+
+def _require_known(store: SqliteStore, encoder: Encoder) -> None:
+    """Raise InputError for the encoder of a space that the library has no vectors in."""
+    known = [space.name for space in store.spaces()]
+    if known and encoder.spec.name not in known:
+        raise InputError(
+            f"--encoder {encoder.spec.name}: this library has {', '.join(known)}; what a further"
+            " space takes is not told beforehand; index with it, or plan for a new --library"
+        )
+    store.require_space(encoder.spec.space)
 
 
 def plan(

@@ -250,7 +250,7 @@ def test_encoder_of_a_new_library_can_be_chosen_and_then_stays(
     found = command("search", album / "0001.jpg", "--json", "--include-self").done().json()
     assert found["hits"][0]["score"] == pytest.approx(1, abs=5e-3)  # runtimes round differently
     refused = command("plan", album, "--encoder", "efficientnet-lite0")
-    refused.refused(1, "space efficientnet-lite0-int8", "index into a new library")
+    refused.refused(2, "this library has efficientnet-lite0-int8", "is not told beforehand")
 
 
 def test_unknown_encoder_is_refused_before_a_library_is_made(album: Path, command: Command) -> None:

@@ -44,6 +44,8 @@ def inputs(photos: Path) -> list[Source]:
         {"k": 99, "exact": True},
         {"k": 4, "where": "name >= '003.png' and not name = '007.png'"},
         {"k": 4, "where": "width > 9999"},
+        {"k": 9, "least": "maybe"},
+        {"k": 4, "space": "toy"},
     ],
     ids=str,
 )
@@ -72,6 +74,10 @@ def test_many_searches_refuse_what_one_refuses(filled: Library, photos: Path) ->
         filled.search_many([photos / "000.png"], 0)
     with pytest.raises(InputError, match="no column 'colour'"):
         filled.search_many([photos / "000.png"], where="colour = 'red'")
+    with pytest.raises(InputError, match="this library has: toy"):
+        filled.search_many([photos / "000.png"], space="other")
+    with pytest.raises(InputError, match="no space of this library has classes"):
+        filled.search_many([photos / "000.png"], category="cat")
 
 
 # -- indexes ---------------------------------------------------------------------------------------
