@@ -36,7 +36,7 @@ from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
 from lookalike.query.inputs import InputReader
-from lookalike.query.search import Method
+from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term
 from lookalike.scan import absolute_roots
@@ -613,10 +613,14 @@ def _least(word: str | Likeness | None) -> Likeness | None:
 
 def _check_weights(terms: Sequence[Term], method: Method, combine: str) -> None:
     weights = [term.weight for term in terms]
-    if min(weights) < 0 and method.by in ("colour", "mix"):
+    if min(weights) < 0 and method.by in WITH_COLOUR:
         raise InputError(
             f"--by {method.by}: colours cannot be subtracted; leave the minus out or"
             " compare by meaning"
+        )
+    if combine == "all" and method.by == "shortlist":
+        raise InputError(
+            "--combine all: a shortlist is near the mean of the inputs; leave it out, or --by mix"
         )
     if combine == "all" and (len(set(weights)) > 1 or weights[0] < 0):
         raise InputError("--combine all: every input counts alike; leave weights and signs out")

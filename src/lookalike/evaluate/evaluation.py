@@ -27,7 +27,7 @@ from lookalike.evaluate.metrics import (
 from lookalike.evaluate.pca_study import usual_dims
 from lookalike.evaluate.recall import nearest, timed
 from lookalike.indexes.base import Mask
-from lookalike.query.search import METHODS, Comparison, Method, Point, compare_by
+from lookalike.query.search import METHODS, ByShortlist, Comparison, Method, Point, compare_by
 from lookalike.query.tables import Tables
 from lookalike.stores.base import IdentifiedRows
 from lookalike.types import COLOUR_MEASURES, ID_DTYPE, DoubleArray, IdArray
@@ -113,6 +113,7 @@ class Candidates:
             "pca": [Method("pca", dims=size) for size in sizes],
             "colour": [Method("colour", metric=metric) for metric in self.metrics],
             "mix": [Method("mix", colour_weight=weight) for weight in self.weights],
+            "shortlist": [Method("shortlist")],
         }
         return [method for name in self.by for method in every[name]]
 
@@ -223,8 +224,7 @@ class Exam:
         found, spent = timed(partial(nearest, comparison, point, allowed, self.k))
         hits, count = relevant[found.rows], int(relevant.sum())
         rows = np.flatnonzero(allowed)
-        scores = comparison.rough_each([comparison.place(point)], rows)[0]
-        alike = -comparison.measure.distance(scores)
+        alike = _preferences(comparison, comparison.place(point), rows)
         return (
             precision_at(hits, self.k),
             recall_at(hits, self.k, count),
@@ -232,6 +232,14 @@ class Exam:
             self._measures.ndcg_at(hits, self.k, count),
             spent,
         )
+
+
+def _preferences(comparison: Comparison, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+    """A number per row, ascending rows, that rises with likeness."""
+    if isinstance(comparison, ByShortlist):
+        return comparison.preferences(point, rows)
+    scores = comparison.rough_each([point], rows)[0]
+    return np.asarray(-comparison.measure.distance(scores))
 
 
 def _ids(records: Iterable[UUID]) -> IdArray:
@@ -323,7 +331,8 @@ def _bytes_a_record(method: Method, tables: Tables) -> float:
     cells = sum(len(part.bins) for part in parts) / max(1, sum(len(part) for part in parts))
     colour = _CELL_BYTES * cells + _ROW_BYTES
     meaning = 2.0 * (method.dims if method.by == "pca" else tables.vectors.dim)
-    return {"colour": colour, "mix": meaning + colour}.get(method.by, meaning)
+    both = meaning + colour
+    return {"colour": colour, "mix": both, "shortlist": both}.get(method.by, meaning)
 
 
 def _name(method: Method, tables: Tables, several: bool) -> str:
@@ -332,6 +341,7 @@ def _name(method: Method, tables: Tables, several: bool) -> str:
         "pca": f"pca {method.dims}",
         "colour": f"colour, {method.metric}",
         "mix": f"mix, {method.colour_weight:g} {method.metric}",
+        "shortlist": f"shortlist of {method.shortlist}, {method.metric}",
     }
     where = f" ({tables.space.name})" if several and method.by != "colour" else ""
     return names[method.by] + where
