@@ -38,7 +38,7 @@ from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
 from lookalike.query.inputs import InputReader
-from lookalike.query.search import Method
+from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term
 from lookalike.scan import absolute_roots
@@ -59,6 +59,7 @@ from lookalike.types import (
 if TYPE_CHECKING:
     from lookalike.duplicates import DuplicateOptions, DuplicateReport
     from lookalike.evaluate.doctor import Checkup
+    from lookalike.evaluate.evaluation import Candidates, Evaluation
     from lookalike.evaluate.pca_study import PcaStudy
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
@@ -374,6 +375,34 @@ class Library:
 
         with readable_errors(self.folder):
             return study(self._current().vectors, dims, methods, queries=queries, target=target)
+
+    def evaluate(
+        self,
+        labels: str | os.PathLike[str] = "folders",
+        methods: Sequence[Method] | Candidates | None = None,
+        *,
+        k: int = 5,
+        queries: int = 300,
+        spaces: Sequence[str] | None = None,
+        stage: Callable[[str], None] = lambda name: None,
+    ) -> Evaluation:
+        """Which way of comparing finds what belongs together, on records with labels?
+
+        ``labels``: "folders" (a picture's label is the name of its folder) or a CSV file with the
+        columns path and label. ``methods``: the usual ones if None. ``queries``: labelled records
+        to search with, at most; ``spaces``: by name, all if None; ``stage`` is called with the name
+        of each method. Takes minutes. Raises InputError for labels and values that cannot be used,
+        MissingExtraError without scikit-learn.
+        """
+        from lookalike.evaluate.evaluation import Candidates, evaluate
+        from lookalike.evaluate.labels import labels_of
+
+        with readable_errors(self.folder):
+            given = labels_of(labels, self._reader().ledger())
+            names = [space.name for space in self._reader().spaces()] if spaces is None else spaces
+            tables = [self._current(name) for name in names]
+            tried = Candidates() if methods is None else methods
+            return evaluate(tables, given, tried, k=k, queries=queries, stage=stage)
 
     def checkup(self, queries: int = 100, *, every: bool = False) -> Checkup:
         """Is all well? What the library holds, what runs, how exact and quick searches are.
@@ -707,10 +736,14 @@ def _least(word: str | Likeness | None) -> Likeness | None:
 
 def _check_weights(terms: Sequence[Term], method: Method, combine: str) -> None:
     weights = [term.weight for term in terms]
-    if min(weights) < 0 and method.by in ("colour", "mix"):
+    if min(weights) < 0 and method.by in WITH_COLOUR:
         raise InputError(
             f"--by {method.by}: colours cannot be subtracted; leave the minus out or"
             " compare by meaning"
+        )
+    if combine == "all" and method.by == "shortlist":
+        raise InputError(
+            "--combine all: a shortlist is near the mean of the inputs; leave it out, or --by mix"
         )
     if combine == "all" and (len(set(weights)) > 1 or weights[0] < 0):
         raise InputError("--combine all: every input counts alike; leave weights and signs out")

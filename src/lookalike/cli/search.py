@@ -64,7 +64,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--metric",
         choices=tuple(COLOUR_MEASURES),
         default=Method.metric,
-        help="for --by colour and mix (default: %(default)s)",
+        help="for --by colour, mix and shortlist (default: %(default)s)",
     )
     how.add_argument(
         "--colour-weight",
@@ -72,6 +72,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=Method.colour_weight,
         metavar="0..1",
         help="share of colour in --by mix (default: %(default)s)",
+    )
+    how.add_argument(
+        "--shortlist",
+        type=int,
+        default=Method.shortlist,
+        metavar="N",
+        help="how many of the nearest by meaning --by shortlist ranks by colour"
+        " (default: %(default)s)",
     )
     how.add_argument(
         "--combine",
@@ -117,7 +125,12 @@ def run(options: argparse.Namespace) -> int:
     """Search, and print or draw the hits."""
     sheet_file(options.sheet)
     method = Method(
-        options.by, options.dims, options.pca_method, options.metric, options.colour_weight
+        options.by,
+        options.dims,
+        options.pca_method,
+        options.metric,
+        options.colour_weight,
+        options.shortlist,
     )
     with Library.open(options.library) as library:
         result = library.search(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -90,11 +91,11 @@ def try_out(
     for query in queries:
         others = allowed.copy()
         others[query.row] = False
-        found, spent = _timed(nearest, index, query.point, others)
+        found, spent = timed(partial(nearest, index, query.point, others))
         took.append(spent)
         exact = exact and found.exact
         if compared is None or len(shares) < compared:
-            best, spent = _timed(full, oracle, query.point, others)
+            best, spent = timed(partial(full, oracle, query.point, others))
             took_fully.append(spent)
             shares.append(_share(oracle, query.point, found.rows[others[found.rows]], best))
         if perf_counter() > end:
@@ -107,9 +108,9 @@ def try_out(
     )  # fmt: skip
 
 
-def nearest(comparison: Comparison, point: Point, allowed: Mask) -> Neighbours:
-    """The ten nearest rows, as a search finds them."""
-    return comparison.nearest(comparison.place(point), NEIGHBOURS, allowed)
+def nearest(comparison: Comparison, point: Point, allowed: Mask, k: int = NEIGHBOURS) -> Neighbours:
+    """The k nearest rows, as a search finds them."""
+    return comparison.nearest(comparison.place(point), k, allowed)
 
 
 def every_row(comparison: Comparison, point: Point, allowed: Mask) -> Neighbours:
@@ -148,13 +149,8 @@ def _share(oracle: Comparison, point: Point, rows: NDArray[np.int64], best: Neig
     return min(wanted, int((distances <= last + TIE).sum())) / wanted
 
 
-def _timed(
-    search: Callable[[Comparison, Point, Mask], Neighbours],
-    comparison: Comparison,
-    point: Point,
-    allowed: Mask,
-) -> tuple[Neighbours, float]:
+def timed(search: Callable[[], Neighbours]) -> tuple[Neighbours, float]:
     """What a search finds, and the milliseconds it takes."""
     started = perf_counter()
-    found = search(comparison, point, allowed)
+    found = search()
     return found, (perf_counter() - started) * 1e3

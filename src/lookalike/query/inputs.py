@@ -20,7 +20,7 @@ from lookalike.features.histogram import histogram
 from lookalike.features.parts import pixel_box
 from lookalike.features.thumbnail import thumbnail
 from lookalike.indexes.exact import unit_vector
-from lookalike.query.search import Method, Point
+from lookalike.query.search import WITH_COLOUR, Method, Point
 from lookalike.query.tables import Tables
 from lookalike.query.terms import Term
 from lookalike.stores import Store
@@ -40,7 +40,7 @@ class InputReader:
         self._tables = tables
         self._encoder = encoder
         self._meaning = method.by != "colour"
-        self._colour = method.by in ("colour", "mix")
+        self._colour = method.by in WITH_COLOUR
 
     def read(self, term: Term) -> tuple[QueryInput, Point]:
         """What a term stands for: which file or record, and its numbers."""

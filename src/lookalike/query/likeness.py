@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from lookalike.indexes.base import Mask
 from lookalike.indexes.derived import DAMAGED, DerivedFolder
-from lookalike.query.search import ByShare, Comparison, Method, Point, Ranked
+from lookalike.query.search import WITH_COLOUR, ByShare, Comparison, Method, Point, Ranked
 from lookalike.query.tables import Tables
 from lookalike.types import COLOUR_MEASURES, DoubleArray, Likeness, Measure
 
@@ -42,7 +42,7 @@ _POINTS, _OTHERS, _RECORDS = 64, 256, 4_096
 _LEAST_PAIRS = 400
 """Fewer pairs than these say nothing."""
 
-_VERSION = "v1"
+_VERSION = "v2"
 _SEED = 5
 _TENTH = 1.2816
 """A tenth of a normal distribution lies further below its middle than so many spreads."""
@@ -202,5 +202,5 @@ def _points(tables: Tables, rows: NDArray[np.int64], by: str) -> Iterator[Point]
         vector = None
         if by != "colour":
             vector = tables.vectors.vectors(np.array([row]))[0].astype(np.float64)
-        dense = tables.histograms.histogram(histogram).dense() if by in ("colour", "mix") else None
+        dense = tables.histograms.histogram(histogram).dense() if by in WITH_COLOUR else None
         yield Point(vector, dense)

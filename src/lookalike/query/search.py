@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
 from lookalike.indexes import ColourIndex, CompactIndex, Neighbours
-from lookalike.indexes.base import Mask, rerank_rows
+from lookalike.indexes.base import Mask, choose, rerank_rows
 from lookalike.indexes.categories import CategoryIndex
 from lookalike.indexes.colour import ROOT_MARGIN
 from lookalike.indexes.exact import MARGIN, ExactIndex, unit_vector
+from lookalike.query.mixing import colour_likeness, spreads
 from lookalike.query.tables import Tables, VectorIndex
 from lookalike.types import (
     COLOUR_MEASURES,
@@ -34,7 +35,10 @@ SEEDS = 512
 PASS = 8
 """Inputs that share a pass over the rows, at most: each needs a number per row."""
 
-METHODS = ("meaning", "pca", "colour", "mix")
+METHODS = ("meaning", "pca", "colour", "mix", "shortlist")
+WITH_COLOUR = ("colour", "mix", "shortlist")
+"""Methods that read histograms."""
+
 COMBINATIONS = ("mean", "all")
 
 
@@ -47,9 +51,11 @@ class Method:
     """Dimensions kept by ``pca``."""
     pca_method: str = "linear"
     metric: str = "bhattacharyya"
-    """Histogram metric of ``colour`` and ``mix``."""
+    """Histogram metric of ``colour``, ``mix`` and ``shortlist``."""
     colour_weight: float = 0.2
-    """Share of colour in ``mix``, 0..1."""
+    """Share of colour in ``mix``, 0..1, each part in units of its spread (see ``mixing``)."""
+    shortlist: int = 20
+    """How many of the nearest by meaning ``shortlist`` ranks by colour."""
 
     def __post_init__(self) -> None:
         _require("way of comparing", self.by, METHODS)
@@ -59,6 +65,8 @@ class Method:
             raise InputError(f"dims {self.dims}: at least 1 is needed")
         if not 0.0 <= self.colour_weight <= 1.0:
             raise InputError(f"colour weight {self.colour_weight}: must lie between 0 and 1")
+        if self.shortlist < 1:
+            raise InputError(f"shortlist {self.shortlist}: at least 1 is needed")
 
     @property
     def options(self) -> dict[str, str | int | float]:
@@ -68,6 +76,7 @@ class Method:
             "pca": {"dims": self.dims, "pca_method": self.pca_method},
             "colour": {"metric": self.metric},
             "mix": {"metric": self.metric, "colour_weight": self.colour_weight},
+            "shortlist": {"metric": self.metric, "shortlist": self.shortlist},
         }
         return options[self.by]
 
@@ -242,6 +251,41 @@ class ByColour:
         return self.index.score_rows(point.need_histogram(), rows)
 
 
+class _ColourOf:
+    """Scores by colour of rows of the vectors; the histograms may lie in another order."""
+
+    def __init__(self, ids: IdArray, colour: ByColour) -> None:
+        self.measure = colour.measure
+        self._index = colour.index
+        self._rows = _aligned(ids, colour.ids)
+
+    def rough(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        """Scores off by at most ROOT_MARGIN."""
+        return self._ask(self._index.rough, point, rows)
+
+    def best(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        """Scores that rows have at best."""
+        bounds = self._ask(self._index.bounds, point, rows)
+        return 1.0 - bounds if self.measure.higher_is_better else np.maximum(bounds, 0.0)
+
+    def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        """Exact scores."""
+        return self._index.score_rows(point.need_histogram(), self._rows[rows])
+
+    def _ask(
+        self,
+        ask: Callable[[DoubleArray, NDArray[np.int64]], NDArray[np.floating]],
+        point: Point,
+        rows: NDArray[np.int64],
+    ) -> DoubleArray:
+        """What the index says of some rows; it wants its own rows, ascending."""
+        theirs = self._rows[rows]
+        order = np.argsort(theirs, kind="stable")
+        said = np.empty(len(rows))
+        said[order] = ask(point.need_histogram(), theirs[order])
+        return said
+
+
 class ByMix:
     """(1 - weight) * cosine + weight * likeness of colour, the latter brought to at most 1."""
 
@@ -250,37 +294,15 @@ class ByMix:
     def __init__(self, meaning: ByVector, colour: ByColour, colour_weight: float) -> None:
         self.margin = MARGIN + colour_weight * ROOT_MARGIN
         self.ids = meaning.ids
-        self._meaning, self._colour, self._weight = meaning, colour, colour_weight
-        self._rows = _aligned(meaning.ids, colour.ids)
+        self._meaning, self._weight = meaning, colour_weight
+        self._colour = _ColourOf(meaning.ids, colour)
 
     def place(self, point: Point) -> Point:
         return self._meaning.place(point)
 
     def rough_each(self, points: Sequence[Point], rows: NDArray[np.int64]) -> DoubleArray:
-        colours = [self._colour_of(point, rows) for point in points]
+        colours = [self._colour.rough(point, rows) for point in points]
         return self._mixed(self._meaning.rough_each(points, rows), np.stack(colours))
-
-    def _by_colour(
-        self,
-        ask: Callable[[DoubleArray, NDArray[np.int64]], NDArray[np.floating]],
-        point: Point,
-        rows: NDArray[np.int64],
-    ) -> DoubleArray:
-        """What the colour index says of some rows; it wants its own rows, ascending."""
-        theirs = self._rows[rows]
-        order = np.argsort(theirs, kind="stable")
-        said = np.empty(len(rows))
-        said[order] = ask(point.need_histogram(), theirs[order])
-        return said
-
-    def _colour_of(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
-        """Rough scores by colour."""
-        return self._by_colour(self._colour.index.rough, point, rows)
-
-    def _best_colour_of(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
-        """Scores by colour that rows have at best."""
-        bounds = self._by_colour(self._colour.index.bounds, point, rows)
-        return 1.0 - bounds if self._colour.measure.higher_is_better else np.maximum(bounds, 0.0)
 
     def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
         """The k nearest rows: colours are compared only where they could make a difference.
@@ -292,7 +314,7 @@ class ByMix:
         if not len(rows):
             return Neighbours(rows, np.empty(0))
         cosines = self._meaning.rough_each([point], rows)[0]
-        most = self._mixed(cosines, self._best_colour_of(point, rows))
+        most = self._mixed(cosines, self._colour.best(point, rows))
         seeds = np.argpartition(-most, min(SEEDS + k, len(rows)) - 1)[: SEEDS + k]
         rough = self._rough_mix(point, rows, cosines, np.sort(seeds))
         least = np.partition(rough, -k)[-k] if k < len(rough) else -np.inf
@@ -309,13 +331,13 @@ class ByMix:
     def _rough_mix(
         self, point: Point, rows: NDArray[np.int64], cosines: DoubleArray, chosen: NDArray[np.int64]
     ) -> DoubleArray:
-        return self._mixed(cosines[chosen], self._colour_of(point, rows[chosen]))
+        return self._mixed(cosines[chosen], self._colour.rough(point, rows[chosen]))
 
     def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
         return [self.nearest(point, k, allowed) for point in points]
 
     def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
-        colour = self._colour.score_rows(point, self._rows[rows])
+        colour = self._colour.score_rows(point, rows)
         return self._mixed(self._meaning.score_rows(point, rows), colour)
 
     def _mixed(self, cosine: DoubleArray, colour: DoubleArray) -> DoubleArray:
@@ -323,11 +345,43 @@ class ByMix:
         return (1.0 - self._weight) * cosine + self._weight * alike
 
 
-def colour_likeness(scores: DoubleArray, measure: Measure) -> DoubleArray:
-    """Scores of any colour measure as a likeness that is 1 for equal histograms."""
-    if measure.higher_is_better:
-        return scores
-    return 1.0 - scores if np.isfinite(measure.highest) else 1.0 / (1.0 + scores)
+class ByShortlist:
+    """The nearest by meaning, ranked by colour: what a picture shows decides first."""
+
+    margin = ROOT_MARGIN
+
+    def __init__(self, meaning: ByVector, colour: ByColour, size: int) -> None:
+        self.ids, self.measure = meaning.ids, colour.measure
+        self._meaning, self._size = meaning, size
+        self._colour = _ColourOf(meaning.ids, colour)
+
+    def place(self, point: Point) -> Point:
+        return self._meaning.place(point)
+
+    def rough_each(self, points: Sequence[Point], rows: NDArray[np.int64]) -> DoubleArray:
+        return np.stack([self._colour.rough(point, rows) for point in points])
+
+    def nearest(self, point: Point, k: int, allowed: Mask) -> Neighbours:
+        """The k most alike in colour among the nearest by meaning, at least k of them."""
+        found = self._meaning.nearest(point, max(k, self._size), allowed)
+        rows = np.sort(found.rows)
+        best = choose(self.score_rows(point, rows), self.measure, self.ids[rows], k)
+        return Neighbours(rows[best.rows], best.scores, found.exact)
+
+    def nearest_many(self, points: Sequence[Point], k: int, allowed: Mask) -> list[Neighbours]:
+        return [self.nearest(point, k, allowed) for point in points]
+
+    def preferences(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        """A number per row, ascending, that rises with its place: what is listed, then the rest."""
+        numbers: DoubleArray = self._meaning.rough_each([point], rows)[0]
+        listed = np.sort(np.argsort(-numbers, kind="stable")[: self._size])
+        distances = self.measure.distance(self._colour.rough(point, rows[listed]))
+        best_last = np.argsort(-distances, kind="stable")
+        numbers[listed[best_last]] = COSINE.highest + np.arange(1, len(listed) + 1)
+        return numbers
+
+    def score_rows(self, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+        return self._colour.score_rows(point, rows)
 
 
 def compare_by(method: Method, tables: Tables, *, exact: bool = False) -> tuple[Comparison, Mask]:
@@ -348,7 +402,10 @@ def compare_by(method: Method, tables: Tables, *, exact: bool = False) -> tuple[
     if method.by == "meaning":
         return ByVector(tables.meaning(exact=exact)), live
     colour = ByColour(tables.colour(method.metric))
-    return ByMix(ByVector(tables.exact), colour, method.colour_weight), live
+    if method.by == "shortlist":
+        return ByShortlist(ByVector(tables.meaning(exact=exact)), colour, method.shortlist), live
+    weight = spreads(tables, method.metric).weight(method.colour_weight)
+    return ByMix(ByVector(tables.exact), colour, weight), live
 
 
 def _aligned(ids: IdArray, others: IdArray) -> NDArray[np.int64]:

@@ -65,6 +65,8 @@ class Tables:
         self._graph: NeighbourGraph | None = None
         self.limits: dict[Hashable, tuple[float, float] | None] = {}
         """Distances up to which hits are likely and maybe alike, by method (``likeness``)."""
+        self.spreads: dict[str, tuple[float, float]] = {}
+        """How far meaning and colour spread, by colour metric (``mixing``)."""
         self._masks: dict[Condition, tuple[IdArray, dict[bool, NDArray[np.bool_]]]] = {}
 
     def refresh(self) -> bool:
@@ -107,7 +109,7 @@ class Tables:
     def wants_index(self, by: str) -> bool:
         """Whether searches by this method go without an index that would make them faster."""
         large = len(self.vectors.ids) >= LEAST_ROWS
-        return large and by == "meaning" and self._compact.get(None) is None
+        return large and by in ("meaning", "shortlist") and self._compact.get(None) is None
 
     @cached_property
     def coarse(self) -> CoarseRows:

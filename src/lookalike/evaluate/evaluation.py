@@ -1,0 +1,347 @@
+"""Which way of comparing finds what belongs together? All of them, tried on labelled records.
+
+Labelled records are searched with, and only labelled ones are searched; a hit is relevant if it
+shares a label with the query. What is found, and how quickly, is what a search of the library does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import InputError
+from lookalike.evaluate.labels import Labels
+from lookalike.evaluate.metrics import (
+    Estimate,
+    RankingMeasures,
+    estimate,
+    precision_at,
+    recall_at,
+)
+from lookalike.evaluate.pca_study import usual_dims
+from lookalike.evaluate.recall import nearest, timed
+from lookalike.indexes.base import Mask
+from lookalike.query.search import METHODS, ByShortlist, Comparison, Method, Point, compare_by
+from lookalike.query.tables import Tables
+from lookalike.stores.base import IdentifiedRows
+from lookalike.types import COLOUR_MEASURES, ID_DTYPE, DoubleArray, IdArray
+
+NEAR_ENOUGH = 0.01
+"""A method that is surely no more than this below the best in P@k is as good, if it costs less."""
+
+_CELL_BYTES, _ROW_BYTES = 4, 8
+"""What an occupied bin and the end of a row take in a histogram segment."""
+
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One way of comparing: means over the queries with 95 % intervals, and what it costs.
+
+    ``mean_average_precision`` is of the whole ranking, the others of the first k hits. ``lead`` is
+    the precision less the best method's, query by query. Milliseconds are of comparing alone, in a
+    process that has searched before; ``bytes_a_record`` is what the method reads of a record from
+    the library's files.
+    """
+
+    name: str
+    by: str
+    space: str | None
+    options: Mapping[str, str | int | float]
+    precision: Estimate
+    recall: Estimate
+    mean_average_precision: Estimate
+    ndcg: Estimate
+    lead: Estimate
+    p50_ms: float
+    p99_ms: float
+    bytes_a_record: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All methods tried, in order, and the one that is recommended, with one sentence why.
+
+    ``records`` with one of ``labels`` labels were searched; ``unknown``: paths of the labels that
+    are no picture of the library.
+    """
+
+    source: str
+    records: int
+    labels: int
+    unknown: int
+    queries: int
+    k: int
+    methods: tuple[Quality, ...]
+    recommended: Quality
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The evaluation as plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Which methods to try.
+
+    ``dims``: sizes of ``pca``, the usual ones that fit if None; ``metrics`` of ``colour``;
+    ``weights`` of colour in ``mix``.
+    """
+
+    by: Sequence[str] = METHODS
+    dims: Sequence[int] | None = None
+    metrics: Sequence[str] = tuple(COLOUR_MEASURES)
+    weights: Sequence[float] = (0.1, 0.2, 0.3, 0.5)
+
+    def methods(self, tables: Tables) -> list[Method]:
+        """One by one. Raises InputError for values that do not exist."""
+        unknown = [name for name in self.by if name not in METHODS]
+        if unknown or not self.by:
+            raise InputError(f"by {', '.join(unknown)}: not known; use {', '.join(METHODS)}")
+        rows, dim = int(tables.vectors.live.sum()), tables.vectors.dim
+        sizes = usual_dims(rows, dim) if self.dims is None else self.dims
+        every = {
+            "meaning": [Method()],
+            "pca": [Method("pca", dims=size) for size in sizes],
+            "colour": [Method("colour", metric=metric) for metric in self.metrics],
+            "mix": [Method("mix", colour_weight=weight) for weight in self.weights],
+            "shortlist": [Method("shortlist")],
+        }
+        return [method for name in self.by for method in every[name]]
+
+
+def evaluate(
+    spaces: Sequence[Tables],
+    labels: Labels,
+    methods: Sequence[Method] | Candidates = Candidates(),
+    *,
+    k: int = 5,
+    queries: int = 300,
+    stage: Callable[[str], None] = lambda name: None,
+) -> Evaluation:
+    """Search by every method with at most ``queries`` labelled records, drawn evenly.
+
+    Methods are tried in each of ``spaces``; those by colour once. Raises InputError where k or
+    queries are below 1 or no two records share a label, MissingExtraError without scikit-learn.
+    """
+    if k < 1 or queries < 1:
+        raise InputError(f"k {k}, queries {queries}: at least 1 of each is needed")
+    measures = RankingMeasures()
+    exam = Exam(spaces, labels, queries, k, measures)
+    tried = []
+    for tables, method in _each(spaces, methods):
+        stage(_name(method, tables, len(spaces) > 1))
+        tried.append((tables, method, exam.sit(tables, method)))
+    return _report(exam, labels, tried, several=len(spaces) > 1)
+
+
+def _each(
+    spaces: Sequence[Tables], methods: Sequence[Method] | Candidates
+) -> Iterator[tuple[Tables, Method]]:
+    for tables in spaces:
+        for method in methods.methods(tables) if isinstance(methods, Candidates) else methods:
+            if method.by != "colour" or tables is spaces[0]:
+                yield tables, method
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What one method got: a number per query, float64 (queries,) each."""
+
+    precision: DoubleArray
+    recall: DoubleArray
+    average_precision: DoubleArray
+    ndcg: DoubleArray
+    milliseconds: DoubleArray
+
+
+class Exam:
+    """The queries, and what is relevant to each, in the rows of any table."""
+
+    def __init__(
+        self,
+        spaces: Sequence[Tables],
+        labels: Labels,
+        queries: int,
+        k: int,
+        measures: RankingMeasures,
+    ) -> None:
+        self.k, self._measures, self._labels = k, measures, labels
+        self.ids = _held_by_all(_ids(labels.of), spaces)
+        self._of_label = _by_label(self.ids, labels)
+        self.queries = self._drawn(queries)
+
+    def _drawn(self, count: int) -> list[UUID]:
+        """Records that share a label with another one, evenly over the order of their ids."""
+        shared = {label for label, ids in self._of_label.items() if len(ids) > 1}
+        held = sorted(UUID(bytes=one.tobytes()) for one in self.ids)
+        able = [one for one in held if shared & self._labels.of[one]]
+        if not able:
+            raise InputError(
+                f"labels {self._labels.source}: no two records of the library share a label, so"
+                " that nothing can be found; label more pictures"
+            )
+        dice = np.random.default_rng(_SEED)
+        chosen = np.sort(dice.permutation(len(able))[:count])
+        return [able[at] for at in chosen.tolist()]
+
+    @property
+    def label_count(self) -> int:
+        """Labels that records have."""
+        return len(self._of_label)
+
+    def sit(self, tables: Tables, method: Method) -> Marks:
+        """Search by a method for every query."""
+        comparison, _ = compare_by(method, tables)
+        table: IdentifiedRows = tables.histograms if method.by == "colour" else tables.vectors
+        judged = table.rows_with(self.ids)
+        rows_of = {label: table.rows_of(ids) for label, ids in self._of_label.items()}
+        marks = []
+        for number, record in enumerate(self.queries):
+            point = _point(tables, record)
+            own = table.row_of(record)
+            relevant = np.zeros(len(judged), bool)
+            for label in self._labels.of[record]:
+                relevant[rows_of[label]] = True
+            others = judged.copy()
+            relevant[own] = others[own] = False
+            if not number:  # maps and decodes what later searches have at hand
+                nearest(comparison, point, others, self.k)
+            marks.append(self._mark(comparison, point, others, relevant))
+        return Marks(*np.array(marks).T)
+
+    def _mark(
+        self, comparison: Comparison, point: Point, allowed: Mask, relevant: NDArray[np.bool_]
+    ) -> tuple[float, ...]:
+        found, spent = timed(partial(nearest, comparison, point, allowed, self.k))
+        hits, count = relevant[found.rows], int(relevant.sum())
+        rows = np.flatnonzero(allowed)
+        alike = _preferences(comparison, comparison.place(point), rows)
+        return (
+            precision_at(hits, self.k),
+            recall_at(hits, self.k, count),
+            self._measures.average_precision(relevant[rows], alike),
+            self._measures.ndcg_at(hits, self.k, count),
+            spent,
+        )
+
+
+def _preferences(comparison: Comparison, point: Point, rows: NDArray[np.int64]) -> DoubleArray:
+    """A number per row, ascending rows, that rises with likeness."""
+    if isinstance(comparison, ByShortlist):
+        return comparison.preferences(point, rows)
+    scores = comparison.rough_each([point], rows)[0]
+    return np.asarray(-comparison.measure.distance(scores))
+
+
+def _ids(records: Iterable[UUID]) -> IdArray:
+    return np.frombuffer(b"".join(record.bytes for record in records), ID_DTYPE)
+
+
+def _held_by_all(ids: IdArray, spaces: Sequence[Tables]) -> IdArray:
+    """Records that have numbers in every space, so that all methods sit the same exam."""
+    held = spaces[0].histograms.rows_of(ids) >= 0
+    for tables in spaces:
+        held &= tables.vectors.rows_of(ids) >= 0
+    return ids[held]
+
+
+def _by_label(ids: IdArray, labels: Labels) -> dict[str, IdArray]:
+    found: dict[str, list[UUID]] = {}
+    for one in ids:
+        record = UUID(bytes=one.tobytes())
+        for label in labels.of[record]:
+            found.setdefault(label, []).append(record)
+    return {label: _ids(records) for label, records in found.items()}
+
+
+def _point(tables: Tables, record: UUID) -> Point:
+    row = tables.vectors.row_of(record)
+    histogram = tables.histograms.row_of(record)
+    assert row is not None
+    assert histogram is not None
+    vector = tables.vectors.vectors(np.array([row]))[0].astype(np.float64)
+    return Point(vector, tables.histograms.histogram(histogram).dense())
+
+
+# -- what it comes to ------------------------------------------------------------------------------
+
+Tried = tuple[Tables, Method, Marks]
+
+
+def _report(exam: Exam, labels: Labels, tried: Sequence[Tried], *, several: bool) -> Evaluation:
+    best = max(marks.precision.mean() for _, _, marks in tried)
+    champion = next(marks for _, _, marks in tried if marks.precision.mean() == best)
+    qualities = tuple(
+        Quality(
+            name=_name(method, tables, several),
+            by=method.by,
+            space=None if method.by == "colour" else tables.space.name,
+            options=method.options,
+            precision=estimate(marks.precision),
+            recall=estimate(marks.recall),
+            mean_average_precision=estimate(marks.average_precision),
+            ndcg=estimate(marks.ndcg),
+            lead=estimate(marks.precision - champion.precision),
+            p50_ms=float(np.median(marks.milliseconds)),
+            p99_ms=float(np.percentile(marks.milliseconds, 99)),
+            bytes_a_record=_bytes_a_record(method, tables),
+        )
+        for tables, method, marks in tried
+    )
+    recommended, why = recommend(qualities, exam.k)
+    return Evaluation(
+        source=labels.source,
+        records=len(exam.ids),
+        labels=exam.label_count,
+        unknown=len(labels.unknown),
+        queries=len(exam.queries),
+        k=exam.k,
+        methods=qualities,
+        recommended=recommended,
+        why=why,
+    )
+
+
+def recommend(qualities: Sequence[Quality], k: int) -> tuple[Quality, str]:
+    """Of the methods surely about as precise as the best, the one that reads least; and why."""
+    best = max(qualities, key=lambda quality: quality.precision.mean)
+    good = [one for one in qualities if one is best or one.lead.low >= -NEAR_ENOUGH]
+    chosen = min(good, key=lambda one: (one.bytes_a_record, one.p50_ms))
+    cost = f"it reads {chosen.bytes_a_record:,.0f} bytes a record, {chosen.p50_ms:.1f} ms a search"
+    if chosen is best:
+        return chosen, f"P@{k} {best.precision.mean:.3f} is the best; {cost}"
+    share = chosen.bytes_a_record / best.bytes_a_record
+    return chosen, (
+        f"P@{k} {chosen.precision.mean:.3f} is surely within {NEAR_ENOUGH} of the best"
+        f" ({best.name}, {best.precision.mean:.3f}), at {share:.0%} of its bytes; {cost}"
+    )
+
+
+def _bytes_a_record(method: Method, tables: Tables) -> float:
+    parts = tables.histograms.parts
+    cells = sum(len(part.bins) for part in parts) / max(1, sum(len(part) for part in parts))
+    colour = _CELL_BYTES * cells + _ROW_BYTES
+    meaning = 2.0 * (method.dims if method.by == "pca" else tables.vectors.dim)
+    both = meaning + colour
+    return {"colour": colour, "mix": both, "shortlist": both}.get(method.by, meaning)
+
+
+def _name(method: Method, tables: Tables, several: bool) -> str:
+    names = {
+        "meaning": "meaning",
+        "pca": f"pca {method.dims}",
+        "colour": f"colour, {method.metric}",
+        "mix": f"mix, {method.colour_weight:g} {method.metric}",
+        "shortlist": f"shortlist of {method.shortlist}, {method.metric}",
+    }
+    where = f" ({tables.space.name})" if several and method.by != "colour" else ""
+    return names[method.by] + where
