@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lookalike.categories import CONFIDENT, understand
 from lookalike.errors import InputError
-from lookalike.indexes.categories import CategoryIndex
+from lookalike.indexes.categories import SURE_PART, CategoryIndex
 from lookalike.stores.base import IdentifiedRows, VectorTable
 from lookalike.types import FloatArray
 
@@ -33,22 +33,29 @@ _CHUNK = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """For each row the name that fits it: its number, -1 where none is sure, and how surely.
+    """For each picture or part of one the name that fits it, and how surely.
 
-    ``numbers`` int64 (n,), ``shares`` float32 (n,), 0..1; ``unknown``: names that say nothing.
+    ``rows`` int64 (n,): the row of ``table`` it belongs to; ``numbers`` int64 (n,): of the name, -1
+    where none is sure; ``shares`` float32 (n,), 0..1; ``unknown``: names that say nothing.
     """
 
-    rows: IdentifiedRows
+    table: IdentifiedRows
     names: tuple[str, ...]
+    rows: NDArray[np.int64]
     numbers: NDArray[np.int64]
     shares: FloatArray
     unknown: tuple[str, ...] = ()
 
-    def labels(self) -> Iterator[tuple[UUID, str, float]]:
-        """Records that have one of the names, with the name and its share."""
-        for row in np.flatnonzero((self.numbers >= 0) & self.rows.live).tolist():
-            id_ = UUID(bytes=self.rows.ids[row].tobytes())
-            yield id_, self.names[self.numbers[row]], min(1.0, float(self.shares[row]))
+    def labels(self) -> list[tuple[UUID, str, float]]:
+        """Live records with their names, each once, and the highest share of it."""
+        found: dict[tuple[int, int], float] = {}
+        for at in np.flatnonzero((self.numbers >= 0) & self.table.live[self.rows]).tolist():
+            key = int(self.rows[at]), int(self.numbers[at])
+            found[key] = max(found.get(key, 0.0), min(1.0, float(self.shares[at])))
+        return [
+            (UUID(bytes=self.table.ids[row].tobytes()), self.names[number], share)
+            for (row, number), share in found.items()
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,31 +102,54 @@ def choose_by_classes(
 ) -> Chosen:
     """For each row the narrowest name whose classes it surely shows; of equals the surest.
 
-    A name with several things ("dog and ball") is as sure as the least sure of them. Raises
-    InputError if no name is understood.
+    And so for each part of a picture, from ``SURE_PART`` on, so that a picture of three things has
+    three names. A name with several things ("dog and ball") is as sure as the least sure of them.
+    Raises InputError if no name is understood.
     """
-    best = np.full(len(index.ids), -1, np.int64)
-    shares = np.zeros(len(index.ids), np.float32)
-    width = np.full(len(index.ids), np.inf)
+    meant: list[tuple[int, list[tuple[int, ...]]]] = []
     unknown = []
     for number, name in enumerate(names):
         said = understand(name)
         if said.unknown or not said.phrases:
             unknown.append(name)
-            continue
-        each = [index.share_of_all(phrase.classes) for phrase in said.phrases]
-        share = np.min(each, axis=0)
-        classes = max(len(phrase.classes) for phrase in said.phrases)
-        better = (share >= least) & (
-            (classes < width) | ((classes == width) & (share > shares))
-        )  # fmt: skip
-        best[better], shares[better], width[better] = number, share[better], classes
-    if len(unknown) == len(names):
+        else:
+            meant.append((number, [phrase.classes for phrase in said.phrases]))
+    if not meant:
         raise InputError(
             f"{names[0]}: none of the names is known to this space; name things that can be seen,"
             " in English or German, or a --space whose encoder reads texts"
         )
-    return Chosen(index, tuple(names), best, shares, tuple(unknown))
+    parts = index.parts
+    whole = _narrowest(meant, index.share_of_whole, len(index.ids), least)
+    of_parts = _narrowest(meant, parts.share_of, len(parts.rows), max(least, SURE_PART))
+    return Chosen(
+        index,
+        tuple(names),
+        np.concatenate([np.arange(len(index.ids)), parts.rows]),
+        np.concatenate([whole[0], of_parts[0]]),
+        np.concatenate([whole[1], of_parts[1]]),
+        tuple(unknown),
+    )
+
+
+def _narrowest(
+    meant: Sequence[tuple[int, list[tuple[int, ...]]]],
+    share_of: Callable[[Sequence[int]], FloatArray],
+    count: int,
+    least: float,
+) -> tuple[NDArray[np.int64], FloatArray]:
+    """The number of the narrowest name that each of ``count`` pictures surely shows; its share."""
+    best = np.full(count, -1, np.int64)
+    shares = np.zeros(count, np.float32)
+    width = np.full(count, np.inf)
+    for number, phrases in meant:
+        share = np.min([share_of(classes) for classes in phrases], axis=0)
+        classes = max(map(len, phrases))
+        better = (share >= least) & (
+            (classes < width) | ((classes == width) & (share > shares))
+        )  # fmt: skip
+        best[better], shares[better], width[better] = number, share[better], classes
+    return best, shares
 
 
 def choose_by_words(
@@ -145,7 +175,7 @@ def choose_by_words(
         nearest = each.argmax(axis=1)
         shares[rows] = each[np.arange(len(rows)), nearest]
         best[rows] = np.where(shares[rows] >= least, nearest, -1)
-    return Chosen(table, tuple(names), best, shares)
+    return Chosen(table, tuple(names), np.arange(len(best)), best, shares)
 
 
 def _directions(names: Sequence[str], encode: EncodeWords) -> FloatArray:

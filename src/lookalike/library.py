@@ -516,6 +516,7 @@ class Library:
     ) -> LabelReport:
         """Label each record with the one of ``names`` that it shows, if that is sure enough.
 
+        And with those that parts of it show, where these were looked at (``IndexOptions.tiles``).
         By the text tower of the space's encoder if it has one, else by the classes that the names
         stand for. ``least``: the share, 0..1, from which on a name is sure. Replaces what a list of
         names had said before. Raises InputError where no name is understood.
@@ -525,13 +526,14 @@ class Library:
         names = checked(names, least)
         with readable_errors(self.folder):
             chosen = self._chosen(names, space, least)
-            labels = list(chosen.labels())
+            labels = chosen.labels()
             with self._writing() as store:
                 store.put_labels("names", labels, replace=True)
         counts = Counter(name for _, name, _ in labels)
-        records = int(chosen.rows.live.sum())
+        records = int(chosen.table.live.sum())
         most = dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
-        return LabelReport("names", most, records, records - len(labels), chosen.unknown)
+        unlabelled = records - len({record for record, _, _ in labels})
+        return LabelReport("names", most, records, unlabelled, chosen.unknown)
 
     def _chosen(self, names: tuple[str, ...], space: str | None, least: float) -> Chosen:
         from lookalike.labelling import WORD_SCALE, choose_by_classes, choose_by_words

@@ -14,7 +14,7 @@ from lookalike.categories.tree import category_tree
 from lookalike.errors import InputError
 from lookalike.features.parts import PARTS, cut, grid
 from lookalike.filling import look_at_parts
-from lookalike.indexes.categories import CategoryIndex
+from lookalike.indexes.categories import CategoryIndex, Parts
 from lookalike.labelling import (
     MOST_NAMES,
     NEUTRAL,
@@ -74,7 +74,17 @@ def test_names_that_are_not_known_are_told_and_no_known_one_is_refused() -> None
 def test_a_row_that_is_gone_gets_no_label() -> None:
     index = shown({BEAGLE: 0.9}, {BEAGLE: 0.9})
     index.live[0] = False
-    assert len(list(choose_by_classes(index, ["dog"]).labels())) == 1
+    assert len(choose_by_classes(index, ["dog"]).labels()) == 1
+
+
+def test_a_picture_has_a_name_for_each_of_its_parts() -> None:
+    index = shown({BEAGLE: 0.6}, {})
+    crops = np.zeros((3, 4), np.float32)
+    classes = np.array([[TABBY], [BEAGLE], [PIANO]], np.uint16)
+    shares = np.array([[0.9], [0.98], [0.7]], np.float16)
+    index.parts = Parts(np.array([0, 0, 1], np.int32), crops, classes, shares)
+    found = choose_by_classes(index, ["cat", "dog", "piano"]).labels()
+    assert {(name, round(share, 1)) for _, name, share in found} == {("cat", 0.9), ("dog", 1.0)}
 
 
 def texts(known: dict[str, int]):

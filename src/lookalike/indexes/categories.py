@@ -66,6 +66,10 @@ class Parts:
     classes: NDArray[np.uint16]
     shares: NDArray[np.float16]
 
+    def share_of(self, numbers: Sequence[int]) -> FloatArray:
+        """How surely each part shows one of several classes, float32 (n,)."""
+        return _share(self.classes, self.shares, numbers)
+
     def of_row(self, row: int) -> range:
         """The numbers of a row's parts."""
         first, end = np.searchsorted(self.rows, [row, row + 1]).tolist()
@@ -119,7 +123,7 @@ class CategoryIndex(IdentifiedRows):
             while len(self._of_all) >= KEPT:
                 del self._of_all[next(iter(self._of_all))]
             shares = self.share_of_whole(numbers)
-            of_parts = _share(self.parts.classes, self.parts.shares, numbers)
+            of_parts = self.parts.share_of(numbers)
             sure = of_parts >= SURE_PART
             np.maximum.at(shares, self.parts.rows[sure], of_parts[sure])
             self._of_all[numbers] = shares
