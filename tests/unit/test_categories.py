@@ -25,6 +25,7 @@ from lookalike.stores.base import LogitTable
 from tests.conftest import record_ids, vector_table
 
 TABBY, TIGER_CAT, PERSIAN, DALMATIAN, SPORTS_CAR = 281, 282, 283, 251, 817
+TAIL = 3.05
 
 
 def number_of(name: str) -> int:
@@ -149,23 +150,23 @@ def test_every_word_of_our_own_list_names_something() -> None:
 
 def test_shares_add_up_to_less_than_one_and_keep_the_order() -> None:
     logits = np.array([[9.0, 5.0, 5.0, 1.0]], np.float32)
-    (shares,) = class_shares(logits)
+    (shares,) = class_shares(logits, TAIL)
     assert 0.5 < shares[0] < 1
     assert list(shares) == sorted(shares, reverse=True)
     assert shares.sum() < 1
 
 
 def test_shares_are_those_of_the_whole_softmax_if_the_rest_lies_where_it_is_taken_to() -> None:
-    logits = np.full(CLASSES, 2.0 - 3.05)
+    logits = np.full(CLASSES, 2.0 - TAIL)
     logits[:10] = [8, 7, 6, 5, 4, 3.5, 3, 2.5, 2.2, 2.0]
     whole = np.exp(logits) / np.exp(logits).sum()
-    (shares,) = class_shares(logits[None, :10].astype(np.float32))
+    (shares,) = class_shares(logits[None, :10].astype(np.float32), TAIL)
     np.testing.assert_allclose(shares, whole[:10], rtol=1e-5)
 
 
 @given(arrays(np.float32, (3, 10), elements=st.floats(-30, 60, width=32)))
 def test_shares_are_probabilities(logits: np.ndarray) -> None:
-    shares = class_shares(-np.sort(-logits, axis=1))
+    shares = class_shares(-np.sort(-logits, axis=1), TAIL)
     assert np.isfinite(shares).all()
     assert (shares >= 0).all()
     assert (shares.sum(axis=1) <= 1 + 1e-5).all()
@@ -252,9 +253,9 @@ def test_shares_are_kept_on_disk_and_made_anew_for_other_rows(tmp_path: Path) ->
     table = vector_table(np.eye(6))
     asked: list[int] = []
 
-    def logits() -> LogitTable:
+    def logits() -> tuple[LogitTable, float]:
         asked.append(1)
-        return logit_table(table.ids[1:])  # the first row has none
+        return logit_table(table.ids[1:]), TAIL  # the first row has none
 
     first = CategoryCache(tmp_path, table, logits).load()
     again = CategoryCache(tmp_path, table, logits).load()
@@ -270,8 +271,8 @@ def test_shares_are_kept_on_disk_and_made_anew_for_other_rows(tmp_path: Path) ->
 @pytest.mark.parametrize("damage", [b"", b"not an array"])
 def test_damaged_shares_are_made_anew(tmp_path: Path, damage: bytes) -> None:
     table = vector_table(np.eye(6))
-    first = CategoryCache(tmp_path, table, lambda: logit_table(table.ids)).load()
+    first = CategoryCache(tmp_path, table, lambda: (logit_table(table.ids), TAIL)).load()
     for path in tmp_path.iterdir():
         path.write_bytes(damage)
-    again = CategoryCache(tmp_path, table, lambda: logit_table(table.ids)).load()
+    again = CategoryCache(tmp_path, table, lambda: (logit_table(table.ids), TAIL)).load()
     np.testing.assert_array_equal(first.shares, again.shares)

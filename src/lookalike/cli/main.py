@@ -17,8 +17,8 @@ from lookalike.cli.output import talk
 from lookalike.errors import LookalikeError
 
 COMMANDS = (
-    "index", "plan", "search", "compare", "categories", "duplicates", "spaces", "ledger", "pca",
-    "doctor",
+    "index", "plan", "search", "compare", "categories", "duplicates", "spaces", "models", "ledger",
+    "pca", "doctor",
 )  # fmt: skip
 """The commands, each in the module of its name."""
 

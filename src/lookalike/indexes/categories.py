@@ -117,10 +117,16 @@ class CategoryIndex(IdentifiedRows):
 
 
 class CategoryCache:
-    """The shares of a space's rows, kept under ``folder``; made anew when they do not fit."""
+    """The shares of a space's rows, kept under ``folder``; made anew when they do not fit.
+
+    ``logits`` gives the table of a space's highest logits and the encoder's tail, if it has both.
+    """
 
     def __init__(
-        self, folder: Path, table: VectorTable, logits: Callable[[], LogitTable | None]
+        self,
+        folder: Path,
+        table: VectorTable,
+        logits: Callable[[], tuple[LogitTable, float] | None],
     ) -> None:
         self._derived = DerivedFolder(folder)
         self._table = table
@@ -149,7 +155,8 @@ class CategoryCache:
         return None
 
     def _made(self) -> CategoryIndex:
-        ids, table = self._table.ids, self._logits()
+        ids = self._table.ids
+        table, tail = self._logits() or (None, 0.0)
         kept = 0 if table is None else table.classes.shape[1]
         classes = np.zeros((len(ids), kept), np.uint16)
         shares = np.zeros((len(ids), kept), np.float16)
@@ -157,7 +164,7 @@ class CategoryCache:
             found = table.rows_of(ids)
             known = np.flatnonzero(found >= 0)
             classes[known] = table.classes[found[known]]
-            shares[known] = class_shares(table.logits[found[known]])
+            shares[known] = class_shares(table.logits[found[known]], tail)
             stem = f"{_VERSION}-{len(ids)}-{self._made_for(len(ids))}"
             files = {"classes.npy": array_writer(classes), _LAST: array_writer(shares)}
             self._derived.keep_set(stem, files)

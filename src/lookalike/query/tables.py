@@ -189,10 +189,15 @@ class Tables:
 
 
 def has_classes(space: Space) -> bool:
-    """Whether a space's encoder tells the classes of ImageNet-1k apart."""
+    """Whether a space's encoder tells the classes of ImageNet-1k apart, and how sure is known."""
+    return _tail(space) is not None
+
+
+def _tail(space: Space) -> float | None:
     spec = CATALOGUE.get(space.encoder)
-    return spec is not None and spec.classes == CLASSES
+    return spec.tail if spec is not None and spec.classes == CLASSES else None
 
 
-def _logits(store: Store, space: Space) -> LogitTable | None:
-    return store.logits(space) if has_classes(space) else None
+def _logits(store: Store, space: Space) -> tuple[LogitTable, float] | None:
+    tail = _tail(space)
+    return None if tail is None else (store.logits(space), tail)
