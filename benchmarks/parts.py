@@ -152,7 +152,8 @@ def measure(photos: Photos, count: int) -> dict[str, Any]:
             for _ in range(count):
                 picture, truth = make(photos, half, dice)
                 squares = [encoder.prepare(one) for one in (picture, *cut(picture, crops))]
-                seen.append((truth, *best_of_each(encoder.encode(np.stack(squares)).logits)))
+                logits = encoder.encode(np.stack(squares)).logits
+                seen.append((truth, *best_of_each(logits, encoder.spec.tail)))
             result[part][kind] = {
                 name: scores(photos, seen, [crops.index(crop) + 1 for crop in own])
                 for name, own in GRIDS.items()
@@ -164,10 +165,10 @@ def _name(crops: Sequence[Any]) -> str:
     return next(name for name, own in GRIDS.items() if own == crops)
 
 
-def best_of_each(logits: Any) -> tuple[Any, Any]:
+def best_of_each(logits: Any, tail: Any) -> tuple[Any, Any]:
     """The best class of each picture and its share."""
     highest = [highest_logits(own) for own in logits]
-    shares = class_shares(np.stack([own.logits for own in highest]))
+    shares = class_shares(np.stack([own.logits for own in highest]), tail)
     return np.array([own.classes[0] for own in highest]), shares[:, 0]
 
 

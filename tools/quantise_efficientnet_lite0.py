@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
 
-from lookalike.features.encoders.shipped import central_square
+from lookalike.features.encoders.preparing import central_square
 
 SOURCE = "efficientnet-lite0.onnx"
 SIDE = 224

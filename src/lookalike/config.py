@@ -9,6 +9,7 @@ from pathlib import Path
 from lookalike.kernels import cores
 
 LIBRARY_VARIABLE = "LOOKALIKE_LIBRARY"
+MODELS_VARIABLE = "LOOKALIKE_MODELS"
 
 
 def default_library() -> Path:
@@ -16,8 +17,17 @@ def default_library() -> Path:
     chosen = os.environ.get(LIBRARY_VARIABLE)
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "lookalike"
+    return _data_folder() / "lookalike"
+
+
+def models_folder() -> Path:
+    """Where downloaded weights lie: ``$LOOKALIKE_MODELS``, else ``lookalike-models`` as above."""
+    chosen = os.environ.get(MODELS_VARIABLE)
+    return Path(os.path.abspath(chosen)) if chosen else _data_folder() / "lookalike-models"
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
 
 
 def library_folder(folder: str | os.PathLike[str] | None) -> Path:

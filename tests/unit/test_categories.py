@@ -26,6 +26,7 @@ from lookalike.stores.base import LogitTable, PartTable
 from tests.conftest import record_ids, vector_table
 
 TABBY, TIGER_CAT, PERSIAN, DALMATIAN, SPORTS_CAR = 281, 282, 283, 251, 817
+TAIL = 3.05
 
 
 def number_of(name: str) -> int:
@@ -150,23 +151,23 @@ def test_every_word_of_our_own_list_names_something() -> None:
 
 def test_shares_add_up_to_less_than_one_and_keep_the_order() -> None:
     logits = np.array([[9.0, 5.0, 5.0, 1.0]], np.float32)
-    (shares,) = class_shares(logits)
+    (shares,) = class_shares(logits, TAIL)
     assert 0.5 < shares[0] < 1
     assert list(shares) == sorted(shares, reverse=True)
     assert shares.sum() < 1
 
 
 def test_shares_are_those_of_the_whole_softmax_if_the_rest_lies_where_it_is_taken_to() -> None:
-    logits = np.full(CLASSES, 2.0 - 3.05)
+    logits = np.full(CLASSES, 2.0 - TAIL)
     logits[:10] = [8, 7, 6, 5, 4, 3.5, 3, 2.5, 2.2, 2.0]
     whole = np.exp(logits) / np.exp(logits).sum()
-    (shares,) = class_shares(logits[None, :10].astype(np.float32))
+    (shares,) = class_shares(logits[None, :10].astype(np.float32), TAIL)
     np.testing.assert_allclose(shares, whole[:10], rtol=1e-5)
 
 
 @given(arrays(np.float32, (3, 10), elements=st.floats(-30, 60, width=32)))
 def test_shares_are_probabilities(logits: np.ndarray) -> None:
-    shares = class_shares(-np.sort(-logits, axis=1))
+    shares = class_shares(-np.sort(-logits, axis=1), TAIL)
     assert np.isfinite(shares).all()
     assert (shares >= 0).all()
     assert (shares.sum(axis=1) <= 1 + 1e-5).all()
@@ -252,6 +253,8 @@ def logit_table(ids: np.ndarray) -> LogitTable:
 class Source:
     """A catalogue: logits of some records, and of parts; ``asked`` counts how often."""
 
+    tail = TAIL
+
     def __init__(self, logits: LogitTable, parts: PartTable | None = None, seen: int = 0) -> None:
         self._logits, self._parts, self.seen = logits, parts, seen
         self.asked = self.asked_for_parts = 0
@@ -313,7 +316,7 @@ def part_table(ids: np.ndarray, best: Sequence[int] = (TABBY, DALMATIAN), sure: 
 def with_parts(rows: Sequence[int], best: Sequence[int] = (TABBY, DALMATIAN)) -> CategoryIndex:
     """Three records of which none shows anything as a whole, and parts of some."""
     table = vector_table(np.eye(3))
-    parts = sure_parts(table, part_table(table.ids[list(rows)], best))
+    parts = sure_parts(table, part_table(table.ids[list(rows)], best), TAIL)
     return CategoryIndex(table, CLASSES_OF, np.zeros((3, 2), np.float16), parts)
 
 
@@ -344,10 +347,10 @@ def test_records_are_counted_once_however_many_parts_show_it() -> None:
 def test_parts_that_are_not_sure_and_those_of_unknown_records_are_left() -> None:
     table = vector_table(np.eye(3))
     unsure = part_table(table.ids, sure=0.5)
-    assert len(sure_parts(table, unsure).rows) == 0
+    assert len(sure_parts(table, unsure, TAIL).rows) == 0
     strangers = part_table(record_ids(9, seed=5))
-    assert len(sure_parts(table, strangers).rows) == 0
-    assert len(sure_parts(table, part_table(table.ids[:0])).rows) == 0
+    assert len(sure_parts(table, strangers, TAIL).rows) == 0
+    assert len(sure_parts(table, part_table(table.ids[:0]), TAIL).rows) == 0
 
 
 def test_parts_are_kept_until_further_ones_were_seen(tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         "--encoder",
         metavar="NAME",
         help="what makes vectors in a new library (default: efficientnet-lite0;"
-        " efficientnet-lite0-int8 is faster with the extra openvino on processors without AMX);"
+        " efficientnet-lite0-int8 is faster with the extra openvino on processors without AMX;"
+        " lookalike models lists others);"
         " in a library that has vectors of another, adds a space",
     )
     parser.add_argument(

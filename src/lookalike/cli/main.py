@@ -18,7 +18,7 @@ from lookalike.errors import LookalikeError
 
 COMMANDS = (
     "index", "plan", "search", "compare", "categories", "label", "duplicates", "spaces",
-    "ledger", "pca", "evaluate", "doctor",
+    "models", "ledger", "pca", "evaluate", "doctor",
 )  # fmt: skip
 """The commands, each in the module of its name."""
 

@@ -41,7 +41,9 @@ KEPT = 16
 
 
 class CategorySource(Protocol):
-    """Where the classes of a space's records come from: the catalogue."""
+    """Where the classes of a space's records come from: the catalogue. ``tail``: the encoder's."""
+
+    tail: float
 
     def logits(self) -> LogitTable:
         """The highest class logits of all records that have them."""
@@ -256,15 +258,16 @@ class CategoryCache:
         return None
 
     def _made(self) -> CategoryIndex:
-        ids, table = self._table.ids, self._source.logits() if self._source else None
+        ids, source = self._table.ids, self._source
+        table = source.logits() if source else None
         kept = 0 if table is None else table.classes.shape[1]
         classes = np.zeros((len(ids), kept), np.uint16)
         shares = np.zeros((len(ids), kept), np.float16)
-        if table is not None and kept:
+        if source is not None and table is not None and kept:
             found = table.rows_of(ids)
             known = np.flatnonzero(found >= 0)
             classes[known] = table.classes[found[known]]
-            shares[known] = class_shares(table.logits[found[known]])
+            shares[known] = class_shares(table.logits[found[known]], source.tail)
             stem = f"{_VERSION}-{len(ids)}-{self._made_for(len(ids))}"
             files = {"classes.npy": array_writer(classes), _LAST: array_writer(shares)}
             self._derived.keep_set(stem, files)
@@ -283,7 +286,7 @@ class CategoryCache:
         with contextlib.suppress(*DAMAGED):
             names = ("rows", "crops", "classes", "shares")
             return Parts(*(self._parts.array(f"{stem}.{name}.npy") for name in names))
-        parts = sure_parts(self._table, self._source.parts())
+        parts = sure_parts(self._table, self._source.parts(), self._source.tail)
         files = {
             "rows.npy": array_writer(parts.rows),
             "crops.npy": array_writer(parts.crops),
@@ -299,12 +302,15 @@ class CategoryCache:
         return digest(self._table.ids, seen, self._table.live)
 
 
-def sure_parts(table: VectorTable, seen: PartTable) -> Parts:
-    """Of all parts those in which something is sure, in the order of the table's rows."""
+def sure_parts(table: VectorTable, seen: PartTable, tail: float) -> Parts:
+    """Of all parts those in which something is sure, in the order of the table's rows.
+
+    ``tail``: the encoder's (see ``class_shares``).
+    """
     if not len(seen.ids):
         return NO_PARTS
     rows = table.rows_of(seen.ids)
-    shares = class_shares(seen.logits)
+    shares = class_shares(seen.logits, tail)
     said = np.array([worth_saying(one) for one in category_tree()])
     sure = np.zeros(len(rows), bool)
     for start in range(0, len(rows), _CHUNK):

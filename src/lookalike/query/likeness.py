@@ -15,13 +15,14 @@ What this gives on labelled photos is in docs/scores.md.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.indexes.base import Mask
 from lookalike.indexes.derived import DAMAGED, DerivedFolder
 from lookalike.query.search import WITH_COLOUR, ByShare, Comparison, Method, Point, Ranked
@@ -46,13 +47,6 @@ _VERSION = "v2"
 _SEED = 5
 _TENTH = 1.2816
 """A tenth of a normal distribution lies further below its middle than so many spreads."""
-
-USUAL_COSINES: Mapping[str, tuple[float, float]] = {
-    "efficientnet-lite0": (0.220, 0.049),
-    "efficientnet-lite0-int8": (0.220, 0.049),
-}
-"""Median and spread of the cosines of photos that show all sorts of things, by encoder: 16,000
-pairs of Caltech-101's photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +170,10 @@ def _by_spread(middle: float, spread: float) -> Thresholds:
 
 
 def _usual(measure: Measure, tables: Tables) -> Thresholds | None:
-    if tables.space.encoder not in USUAL_COSINES:
+    spec = CATALOGUE.get(tables.space.encoder)
+    if spec is None or spec.usual_cosines is None:
         return None
-    median, spread = USUAL_COSINES[tables.space.encoder]
+    median, spread = spec.usual_cosines
     return _by_spread(float(measure.distance(np.array([median]))[0]), spread)
 
 

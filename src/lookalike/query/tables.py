@@ -57,7 +57,8 @@ class Tables:
         self.labelled_by = self
         """The tables of the space that says what records show, where this one's has no classes."""
         self.vectors, self.histograms = store.tables(space)
-        source = _Classes(store, space) if has_classes(space) else None
+        tail = _tail(space)
+        source = None if tail is None else _Classes(store, space, tail)
         self._category_cache = CategoryCache(self.derived.categories, self.vectors, source)
         self._reduced: dict[tuple[str, int], tuple[PcaModel, ExactIndex]] = {}
         self._compact: dict[tuple[str, int] | None, CompactIndex | None] = {}
@@ -198,16 +199,20 @@ class Tables:
 
 
 def has_classes(space: Space) -> bool:
-    """Whether a space's encoder tells the classes of ImageNet-1k apart."""
+    """Whether a space's encoder tells the classes of ImageNet-1k apart, and how sure is known."""
+    return _tail(space) is not None
+
+
+def _tail(space: Space) -> float | None:
     spec = CATALOGUE.get(space.encoder)
-    return spec is not None and spec.classes == CLASSES
+    return spec.tail if spec is not None and spec.classes == CLASSES else None
 
 
 class _Classes:
     """A CategorySource: what a store has of a space."""
 
-    def __init__(self, store: Store, space: Space) -> None:
-        self._store, self._space = store, space
+    def __init__(self, store: Store, space: Space, tail: float) -> None:
+        self._store, self._space, self.tail = store, space, tail
 
     def logits(self) -> LogitTable:
         return self._store.logits(self._space)

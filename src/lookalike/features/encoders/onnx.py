@@ -8,7 +8,7 @@ import numpy as np
 
 from lookalike import kernels
 from lookalike.features.encoders.base import Encoded, EncoderSpec, unit
-from lookalike.features.encoders.shipped import ShippedEncoder
+from lookalike.features.encoders.graph import GraphEncoder
 from lookalike.types import PixelArray
 
 # The runtime's official builds report usage to their maker, keep a device id in the home folder and
@@ -22,7 +22,7 @@ onnxruntime.disable_telemetry_events()  # in case the host had imported it befor
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-class OnnxEncoder(ShippedEncoder):
+class OnnxEncoder(GraphEncoder):
     """An Encoder whose graph takes uint8 (n, side, side, 3) and gives embedding and logits.
 
     Runs on a GPU if the runtime was built for one and finds one (``onnxruntime-gpu``), else on the
@@ -31,20 +31,8 @@ class OnnxEncoder(ShippedEncoder):
 
     def __init__(self, spec: EncoderSpec, parallel: int = 1) -> None:
         super().__init__(spec)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = max(1, kernels.cores() // parallel)
-        # Threads that wait busily after a picture take the cores from the search that follows.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Integers are computed as float32: on older processors the runtime's own sums overflow.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        options.log_severity_level = 4  # a GPU that cannot be used is told by ``runtime``
-        providers = [_CUDA, _CPU] if built_for_gpu() else [_CPU]
-        try:
-            self._session = onnxruntime.InferenceSession(self.weights, options, providers=providers)
-        except Exception:  # the runtime's errors have no common base; the processor always works
-            if providers == [_CPU]:
-                raise
-            self._session = onnxruntime.InferenceSession(self.weights, options, providers=[_CPU])
+        self._session = session(self.graph, max(1, kernels.cores() // parallel))
+        self._names = ["embedding", "logits"] if spec.classes else ["embedding"]
         self.on_gpu = _CUDA in self._session.get_providers()
         self.runtime = _described(self.on_gpu)
 
@@ -52,11 +40,29 @@ class OnnxEncoder(ShippedEncoder):
         # On the processor one picture at a time is fastest: its layers' outputs stay in the cache.
         size = len(pixels) if self.on_gpu else 1
         outputs = [
-            self._session.run(["embedding", "logits"], {"pixels": pixels[at : at + size]})
+            self._session.run(self._names, {"pixels": pixels[at : at + size]})
             for at in range(0, len(pixels), size)
         ]
-        embedding, logits = (np.concatenate(column) for column in zip(*outputs, strict=True))
-        return Encoded(unit(embedding), logits)
+        embedding, *logits = (np.concatenate(column) for column in zip(*outputs, strict=True))
+        return Encoded(unit(embedding), logits[0] if logits else None)
+
+
+def session(graph: bytes | str, threads: int) -> onnxruntime.InferenceSession:
+    """A graph ready to run: on a GPU if there is one that can be used, else on the processor."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that wait busily after a picture take the cores from the search that follows.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Integers are computed as float32: on older processors the runtime's own sums overflow.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.log_severity_level = 4  # a GPU that cannot be used is told by ``runtime``
+    providers = [_CUDA, _CPU] if built_for_gpu() else [_CPU]
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=providers)
+    except Exception:  # the runtime's errors have no common base; the processor always works
+        if providers == [_CPU]:
+            raise
+        return onnxruntime.InferenceSession(graph, options, providers=[_CPU])
 
 
 def built_for_gpu() -> bool:

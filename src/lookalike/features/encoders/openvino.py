@@ -15,7 +15,7 @@ import numpy as np
 
 from lookalike import kernels
 from lookalike.features.encoders.base import Encoded, EncoderSpec, unit
-from lookalike.features.encoders.shipped import ShippedEncoder
+from lookalike.features.encoders.graph import GraphEncoder
 from lookalike.types import PixelArray
 
 # OpenVINO reports its use to its maker on import; without this module it uses its own silent stub.
@@ -27,7 +27,7 @@ BATCH = {"bf16": 4, "f32": 1}
 _NAMES = {"bf16": "bfloat16", "f32": "float32"}
 
 
-class OpenVinoEncoder(ShippedEncoder):
+class OpenVinoEncoder(GraphEncoder):
     """An Encoder as ``OnnxEncoder`` is one; ``parallel`` calls share the processor's cores."""
 
     def __init__(self, spec: EncoderSpec, parallel: int = 1, *, bfloat16: bool = False) -> None:
@@ -59,9 +59,11 @@ class OpenVinoEncoder(ShippedEncoder):
         for at in range(0, len(whole), size):
             outputs = request.infer({0: whole[at : at + size]}, share_inputs=True)
             embedding.append(np.array(outputs["embedding"]))
-            logits.append(np.array(outputs["logits"]))
+            if self._spec.classes:
+                logits.append(np.array(outputs["logits"]))
         kept = slice(len(pixels))
-        return Encoded(unit(np.concatenate(embedding)[kept]), np.concatenate(logits)[kept])
+        vectors = unit(np.concatenate(embedding)[kept])
+        return Encoded(vectors, np.concatenate(logits)[kept] if logits else None)
 
     def _request(self, size: int) -> Any:
         """Where the calling thread's inputs and outputs of ``size`` pictures lie."""
@@ -71,7 +73,7 @@ class OpenVinoEncoder(ShippedEncoder):
             with self._compiling:
                 if size not in self._compiled:
                     side = self._spec.side
-                    model = self._core.read_model(self.weights)
+                    model = self._core.read_model(self.graph)
                     model.reshape([size, side, side, 3])
                     self._compiled[size] = self._core.compile_model(model, "CPU", self._options)
             requests[name] = self._compiled[size].create_infer_request()
