@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from lookalike import Library
@@ -66,7 +67,7 @@ def test_added_weights_make_an_encoder_whose_space_has_their_digest(
     assert encoder.spec.space.weights_digest == sha256(published / "open_clip_model.safetensors")
     assert encoder.spec.dim == 24
     assert (published / "tokenizer.json").exists()  # originals stay
-    assert not list((here / SPEC.name).glob(".*"))
+    assert not list((here / SPEC.name).glob(".adding*"))
 
 
 def test_an_encoder_that_is_not_here_says_in_one_line_how_to_get_it(here: Path) -> None:
@@ -327,7 +328,7 @@ def test_a_download_with_another_digest_is_refused_and_nothing_kept(hub: Hub, he
     hub.claimed["open_clip_model.safetensors"] = "ab" * 32
     with pytest.raises(LookalikeError, match=r"came with digest .*, the Hub names abababababab"):
         models.get(SPEC)
-    assert not [path for path in here.rglob("*") if path.is_file()]
+    assert {path.name for path in here.rglob("*") if path.is_file()} <= {".lock"}
 
 
 def test_small_files_are_checked_by_gits_digest(hub: Hub, here: Path) -> None:
@@ -383,6 +384,17 @@ def test_a_file_that_the_hub_has_not_is_named(hub: Hub, here: Path) -> None:
     (hub.folder / "tokenizer.json").unlink()
     with pytest.raises(LookalikeError, match=r"tokenizer\.json cannot be downloaded from http"):
         models.get(SPEC)
+
+
+def test_two_processes_do_not_get_the_same_weights_at_once(
+    hub: Hub, here: Path, published: Path
+) -> None:
+    (here / SPEC.name).mkdir(parents=True)
+    with FileLock(here / SPEC.name / ".lock"):
+        for call in (lambda: models.get(SPEC), lambda: models.add(SPEC, published)):
+            with pytest.raises(LookalikeError, match="another process is getting its weights"):
+                call()
+    assert models.get(SPEC).files
 
 
 def test_encoders_inside_the_package_need_not_be_got() -> None:

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
+
 from lookalike.config import models_folder
 from lookalike.errors import InputError, LookalikeError, MissingExtraError, StorageError
 from lookalike.features.encoders.base import EncoderSpec, HubFile
@@ -236,6 +238,20 @@ def _moved(file: Arrived, place: Path) -> HeldFile:
     return HeldFile(digest, status.st_size, status.st_mtime_ns, file.source, file.revision)
 
 
+@contextlib.contextmanager
+def _alone(spec: EncoderSpec) -> Iterator[None]:
+    """An encoder's folder, made if need be, with no other process getting or adding."""
+    folder = folder_of(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise LookalikeError(
+            f"encoder {spec.name}: another process is getting its weights; wait for it"
+        ) from error
+
+
 def add(spec: EncoderSpec, source: str | os.PathLike[str]) -> Model:
     """Take weights from a file, or from a folder that has them under their own or the Hub's names.
 
@@ -245,8 +261,8 @@ def add(spec: EncoderSpec, source: str | os.PathLike[str]) -> Model:
     place = Path(os.path.abspath(os.path.expanduser(source)))
     found = {own.name: _found(spec, place, own) for own in spec.hub}
     check_fit(spec, found)
-    folder_of(spec).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder_of(spec), prefix=".adding-") as temporary:
+    folder = folder_of(spec)
+    with _alone(spec), tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as temporary:
         copies = {
             name: Arrived(Path(shutil.copyfile(path, Path(temporary, name))), str(path))
             for name, path in found.items()
@@ -297,20 +313,21 @@ def get(spec: EncoderSpec) -> Model:
         raise InputError(f"encoder {spec.name}: its weights lie inside the package; nothing to get")
     with contextlib.suppress(LookalikeError):
         return checked(spec)
-    before = model_of(spec)
-    partial = folder_of(spec) / "partial"
-    partial.mkdir(parents=True, exist_ok=True)
-    try:
-        files = {own.name: _fetched(own, partial, before) for own in spec.hub}
-        check_fit(spec, {name: one.path for name, one in files.items()})
-        model = put(spec, files)
-    except OtherContentError as error:
+    with _alone(spec):
+        before = model_of(spec)
+        partial = folder_of(spec) / "partial"
+        partial.mkdir(exist_ok=True)
+        try:
+            files = {own.name: _fetched(own, partial, before) for own in spec.hub}
+            check_fit(spec, {name: one.path for name, one in files.items()})
+            model = put(spec, files)
+        except OtherContentError as error:
+            shutil.rmtree(partial)
+            raise LookalikeError(f"encoder {spec.name}: {error}") from error
+        except DownloadError as error:
+            raise LookalikeError(f"encoder {spec.name}: {error}; {by_hand(spec)}") from error
         shutil.rmtree(partial)
-        raise LookalikeError(f"encoder {spec.name}: {error}") from error
-    except DownloadError as error:
-        raise LookalikeError(f"encoder {spec.name}: {error}; {by_hand(spec)}") from error
-    shutil.rmtree(partial)
-    return model
+        return model
 
 
 def _fetched(own: HubFile, partial: Path, before: Model | None) -> Arrived:
