@@ -57,7 +57,7 @@ SMALL = {
             seeing=replace(_CLIP.seeing, width=32, heads=4, inner=64),
             reading=replace(_CLIP.reading, width=16, heads=2, inner=48))),
         Small("siglip2-base", 32, Siglip(
-            side=32, patch=8, layers=2, vocabulary=VOCABULARY, length=16,
+            side=32, patch=8, layers=2, vocabulary=VOCABULARY, length=16, ending="<end>",
             layer=replace(_SIGLIP.layer, width=32, heads=4, inner=64))),
         Small("dinov2-small", 32, DinoV2(
             side=56, patch=14, trained_side=98, layers=2,

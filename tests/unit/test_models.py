@@ -16,11 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from PIL import Image
 
+from lookalike import Library
 from lookalike.cli.main import main
+from lookalike.config import IndexOptions
 from lookalike.errors import InputError, LookalikeError, MissingExtraError
 from lookalike.features.encoders import load_encoder, models
 from lookalike.features.encoders.catalogue import CATALOGUE
+from lookalike.query.tables import has_classes
 from tests.models import SMALL, use_small, write_tokenizer, write_weights
 
 SPEC = SMALL["clip-vit-b32"].spec
@@ -62,7 +67,7 @@ def test_added_weights_make_an_encoder_whose_space_has_their_digest(
     assert encoder.spec.space.weights_digest == sha256(published / "open_clip_model.safetensors")
     assert encoder.spec.dim == 24
     assert (published / "tokenizer.json").exists()  # originals stay
-    assert not list((here / SPEC.name).glob(".*"))
+    assert not list((here / SPEC.name).glob(".adding*"))
 
 
 def test_an_encoder_that_is_not_here_says_in_one_line_how_to_get_it(here: Path) -> None:
@@ -118,7 +123,7 @@ def test_weights_of_another_encoder_are_refused_and_what_was_there_stays(
     other.mkdir()
     write_weights(other / "model.safetensors", SMALL["dinov2-small"].architecture)
     write_tokenizer(other / "tokenizer.json")
-    with pytest.raises(LookalikeError, match=r"tensor .* is missing"):
+    with pytest.raises(LookalikeError, match=rf"{other}/model\.safetensors: tensor .* is missing"):
         models.add(SPEC, other)
     assert load_encoder(SPEC.name).spec.weights_digest
     wider = SMALL["resnet50"].architecture
@@ -162,6 +167,17 @@ def test_a_folder_without_the_vocabulary_is_refused(here: Path, published: Path)
     (published / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"no tokenizer.json there; fetch open_clip_model\."):
         models.add(SPEC, published)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"model": null}', "<html>not found</html>"])
+def test_what_is_no_vocabulary_is_refused_and_what_was_there_stays(
+    here: Path, published: Path, content: str
+) -> None:
+    models.add(SPEC, published)
+    (published / "tokenizer.json").write_text(content)
+    with pytest.raises(LookalikeError, match=r"not a tokenizer\.json"):
+        models.add(SPEC, published)
+    assert load_encoder(SPEC.name).encode_words(["grass"]).shape == (1, 24)  # type: ignore[attr-defined]
 
 
 def test_half_precision_weights_are_computed_in_float32(here: Path, tmp_path: Path) -> None:
@@ -312,7 +328,7 @@ def test_a_download_with_another_digest_is_refused_and_nothing_kept(hub: Hub, he
     hub.claimed["open_clip_model.safetensors"] = "ab" * 32
     with pytest.raises(LookalikeError, match=r"came with digest .*, the Hub names abababababab"):
         models.get(SPEC)
-    assert not [path for path in here.rglob("*") if path.is_file()]
+    assert {path.name for path in here.rglob("*") if path.is_file()} <= {".lock"}
 
 
 def test_small_files_are_checked_by_gits_digest(hub: Hub, here: Path) -> None:
@@ -370,6 +386,17 @@ def test_a_file_that_the_hub_has_not_is_named(hub: Hub, here: Path) -> None:
         models.get(SPEC)
 
 
+def test_two_processes_do_not_get_the_same_weights_at_once(
+    hub: Hub, here: Path, published: Path
+) -> None:
+    (here / SPEC.name).mkdir(parents=True)
+    with FileLock(here / SPEC.name / ".lock"):
+        for call in (lambda: models.get(SPEC), lambda: models.add(SPEC, published)):
+            with pytest.raises(LookalikeError, match="another process is getting its weights"):
+                call()
+    assert models.get(SPEC).files
+
+
 def test_encoders_inside_the_package_need_not_be_got() -> None:
     with pytest.raises(InputError, match="inside the package; nothing to get"):
         models.get(CATALOGUE["efficientnet-lite0"])
@@ -393,6 +420,54 @@ def test_a_missing_extra_is_named(
     }
     with pytest.raises(MissingExtraError, match=r"pip install 'lookalike\[models\]'"):
         does[needed]()
+
+
+# -- in a library ----------------------------------------------------------------------------------
+
+
+def test_words_search_a_space_by_its_own_tower_for_text(
+    here: Path, published: Path, photos: Path, tmp_path: Path
+) -> None:
+    models.add(SPEC, published)
+    with Library.open(tmp_path / "library", create=True) as library:
+        library.add([photos], IndexOptions(encoder=SPEC.name))
+        result = library.search("a red car", k=12)
+    assert result.inputs[0].understood == ("a red car",)
+    encoder = load_encoder(SPEC.name)
+    (words,) = encoder.encode_words(["a red car"])  # type: ignore[attr-defined]
+    for hit in result.hits:
+        pixels = encoder.prepare(Image.open(hit.paths[0]).convert("RGB"))[None]
+        assert hit.score == pytest.approx(encoder.encode(pixels).vectors[0] @ words, abs=1e-3)
+        assert hit.label is None
+    scores = [hit.score for hit in result.hits]
+    assert len(scores) == 12
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_an_encoder_whose_sureness_was_not_measured_tells_no_labels_and_reads_no_words(
+    here: Path, photos: Path, tmp_path: Path
+) -> None:
+    models.add(RESNET, write_weights(tmp_path / "w.safetensors", SMALL["resnet50"].architecture))
+    assert has_classes(CATALOGUE["efficientnet-lite0"].space)
+    assert not has_classes(CATALOGUE["resnet50"].space)
+    with Library.open(tmp_path / "library", create=True) as library:
+        library.add([photos], IndexOptions(encoder=RESNET.name))
+        assert {hit.label for hit in library.search(photos / "000.png").hits} == {None}
+        with pytest.raises(InputError, match="knows no words"):
+            library.search("dog")
+        with pytest.raises(InputError, match="no space of this library has classes"):
+            library.search(photos / "000.png", category="dog")
+
+
+def test_indexing_with_an_encoder_that_is_not_here_leaves_no_catalogue(
+    here: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = tmp_path / "library"
+    command = ["index", str(photos), "--library", str(library), "--encoder", SPEC.name]
+    assert main(command) == 1
+    told = f"encoder {SPEC.name}: its weights are not here; lookalike models get {SPEC.name}"
+    assert capsys.readouterr().err.strip() == f"lookalike: {told}"
+    assert not (library / "catalog.sqlite").exists()
 
 
 # -- the command -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.errors import LookalikeError
 from lookalike.features.encoders import Encoder, load_encoder, models, preparing
 from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.encoders.graphs import ARCHITECTURES
@@ -354,17 +355,39 @@ def test_texts_become_the_tokens_that_open_clip_makes_of_them(tmp_path: Path) ->
     own = transformers.CLIPTokenizer(vocab=vocabulary, merges=ranks)
     own.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))  # as it is published
     clip = Clip()
-    tokenizer = load_tokenizer(tmp_path / "tokenizer.json", clip.length, clip.padding)
+    tokenizer = load_tokenizer(tmp_path / "tokenizer.json", clip)
     for text in SAYINGS:
         theirs = pieces([text])[0].tolist()
         ours = tokenizer.encode(text).ids
         assert ours + [0] * (clip.length - len(ours)) == theirs, text
 
 
-def test_texts_are_filled_up_where_an_encoder_wants_a_fixed_number_of_tokens(
+def test_texts_become_what_transformers_tokenizer_of_siglip2_makes_of_them(tmp_path: Path) -> None:
+    """With a vocabulary of single letters: the real one cannot be had here."""
+    marks = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    letters, codes = "▁abcdefghijklmnopqrstuvwxyzäößéπсобак草狗", range(256)
+    pieces = [*marks, *letters, *(f"<0x{code:02X}>" for code in codes)]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    library = reference.transformers()
+    with reference.quiet():
+        own = library.Siglip2Tokenizer(
+            vocab=vocabulary, merges=[], add_bos_token=False, add_eos_token=True,
+            padding_side="right",
+        )  # fmt: skip
+    own.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    siglip = Siglip()
+    tokenizer = load_tokenizer(tmp_path / "tokenizer.json", siglip)
+    for text in SAYINGS:
+        theirs = own(text, padding="max_length", max_length=siglip.length, truncation=True)
+        assert tokenizer.encode(text).ids == theirs["input_ids"], text
+
+
+def test_texts_are_filled_up_and_cut_off_where_an_encoder_wants_a_fixed_number_of_tokens(
     tmp_path: Path,
 ) -> None:
     file = write_tokenizer(tmp_path / "tokenizer.json")
-    tokenizer = load_tokenizer(file, 8, 0)
-    assert tokenizer.encode("A red CAR").ids == [1, 3, 4, 5, END, 0, 0, 0]
-    assert tokenizer.encode("car " * 20).ids == [1, *[5] * 6, END]
+    tokenizer = load_tokenizer(file, Siglip(length=8, ending="<end>"))
+    assert tokenizer.encode("A red CAR").ids == [3, 4, 5, END, 0, 0, 0, 0]
+    assert tokenizer.encode("car " * 20).ids == [*[5] * 7, END]
+    with pytest.raises(LookalikeError, match="has no <eos>"):
+        load_tokenizer(file, Siglip())

@@ -18,9 +18,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
+
 from lookalike.config import models_folder
 from lookalike.errors import InputError, LookalikeError, MissingExtraError, StorageError
 from lookalike.features.encoders.base import EncoderSpec, HubFile
+from lookalike.features.encoders.downloadable import TOKENIZER
 from lookalike.features.encoders.graphs import ARCHITECTURES, WordsArchitecture
 from lookalike.features.encoders.graphs.builder import VERSION, GraphBuilder, Weights
 from lookalike.features.encoders.hub import DownloadError, OtherContentError, download
@@ -198,13 +201,7 @@ class Arrived:
 
 
 def put(spec: EncoderSpec, files: Mapping[str, Arrived]) -> Model:
-    """Move files, by the names that they get, to where an encoder's lie.
-
-    Raises LookalikeError if its graphs cannot be built from them, and leaves what was there.
-    """
-    weights = Weights(files[spec.weights].path)
-    for tower in _towers(spec):
-        built(spec, weights, tower)
+    """Move files that fit, by the names that they get, to where an encoder's lie."""
     folder = folder_of(spec)
     (folder / RECORD).unlink(missing_ok=True)  # what is half replaced counts as not here
     for old in folder.glob("*.onnx"):
@@ -217,6 +214,23 @@ def put(spec: EncoderSpec, files: Mapping[str, Arrived]) -> Model:
     return model
 
 
+def check_fit(spec: EncoderSpec, files: Mapping[str, Path]) -> None:
+    """Raise LookalikeError if these files, by the names that they get, are not an encoder's."""
+    weights = Weights(files[spec.weights])
+    built(spec, weights, "image")
+    if spec.reads_words:
+        built(spec, weights, "words")
+        _check_vocabulary(files[TOKENIZER])
+
+
+def _check_vocabulary(path: Path) -> None:
+    """Refuse what is surely no tokenizer.json; the library that reads it need not be here yet."""
+    try:
+        json.loads(path.read_bytes())["model"]["vocab"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LookalikeError(f"{path}: not a tokenizer.json; fetch it again") from error
+
+
 def _moved(file: Arrived, place: Path) -> HeldFile:
     digest = digest_of(file.path)
     os.replace(file.path, place)
@@ -224,8 +238,18 @@ def _moved(file: Arrived, place: Path) -> HeldFile:
     return HeldFile(digest, status.st_size, status.st_mtime_ns, file.source, file.revision)
 
 
-def _towers(spec: EncoderSpec) -> tuple[Tower, ...]:
-    return ("image", "words") if spec.reads_words else ("image",)
+@contextlib.contextmanager
+def _alone(spec: EncoderSpec) -> Iterator[None]:
+    """An encoder's folder, made if need be, with no other process getting or adding."""
+    folder = folder_of(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise LookalikeError(
+            f"encoder {spec.name}: another process is getting its weights; wait for it"
+        ) from error
 
 
 def add(spec: EncoderSpec, source: str | os.PathLike[str]) -> Model:
@@ -235,12 +259,13 @@ def add(spec: EncoderSpec, source: str | os.PathLike[str]) -> Model:
     LookalikeError for weights of another encoder.
     """
     place = Path(os.path.abspath(os.path.expanduser(source)))
-    found = [(own.name, _found(spec, place, own)) for own in spec.hub]
-    folder_of(spec).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder_of(spec), prefix=".adding-") as temporary:
+    found = {own.name: _found(spec, place, own) for own in spec.hub}
+    check_fit(spec, found)
+    folder = folder_of(spec)
+    with _alone(spec), tempfile.TemporaryDirectory(dir=folder, prefix=".adding-") as temporary:
         copies = {
             name: Arrived(Path(shutil.copyfile(path, Path(temporary, name))), str(path))
-            for name, path in found
+            for name, path in found.items()
         }
         return put(spec, copies)
 
@@ -288,19 +313,21 @@ def get(spec: EncoderSpec) -> Model:
         raise InputError(f"encoder {spec.name}: its weights lie inside the package; nothing to get")
     with contextlib.suppress(LookalikeError):
         return checked(spec)
-    before = model_of(spec)
-    partial = folder_of(spec) / "partial"
-    partial.mkdir(parents=True, exist_ok=True)
-    try:
-        files = {own.name: _fetched(own, partial, before) for own in spec.hub}
-        model = put(spec, files)
-    except OtherContentError as error:
+    with _alone(spec):
+        before = model_of(spec)
+        partial = folder_of(spec) / "partial"
+        partial.mkdir(exist_ok=True)
+        try:
+            files = {own.name: _fetched(own, partial, before) for own in spec.hub}
+            check_fit(spec, {name: one.path for name, one in files.items()})
+            model = put(spec, files)
+        except OtherContentError as error:
+            shutil.rmtree(partial)
+            raise LookalikeError(f"encoder {spec.name}: {error}") from error
+        except DownloadError as error:
+            raise LookalikeError(f"encoder {spec.name}: {error}; {by_hand(spec)}") from error
         shutil.rmtree(partial)
-        raise LookalikeError(f"encoder {spec.name}: {error}") from error
-    except DownloadError as error:
-        raise LookalikeError(f"encoder {spec.name}: {error}; {by_hand(spec)}") from error
-    shutil.rmtree(partial)
-    return model
+        return model
 
 
 def _fetched(own: HubFile, partial: Path, before: Model | None) -> Arrived:

@@ -67,18 +67,18 @@ class WordsEncoder:
         architecture = ARCHITECTURES[self.spec.architecture]
         assert isinstance(architecture, WordsArchitecture)
         file = held_file(self.spec, TOKENIZER)
-        return load_tokenizer(file, architecture.length, architecture.padding)
+        return load_tokenizer(file, architecture)
 
 
-def load_tokenizer(file: Path, length: int, padding: int | None) -> Tokenizer:
-    """What makes at most ``length`` token ids of a text, exactly so many with a ``padding``.
+def load_tokenizer(file: Path, architecture: WordsArchitecture) -> Tokenizer:
+    """What makes token ids of a text, as many as an architecture takes.
 
-    ``file`` is a tokenizer.json, which has the vocabulary and says what begins and ends a text.
-    Capitals count as small letters, as both CLIP and SigLIP 2 were trained. Raises
-    MissingExtraError without the library ``tokenizers``, LookalikeError for another file.
+    ``file`` is a tokenizer.json, which has the vocabulary. Capitals count as small letters, as both
+    CLIP and SigLIP 2 were trained. Raises MissingExtraError without the library ``tokenizers``,
+    LookalikeError for another file.
     """
     try:
-        from tokenizers import Tokenizer, normalizers
+        from tokenizers import Tokenizer, normalizers, processors
     except ImportError as error:
         raise MissingExtraError("searching with words by this encoder", "models") from error
     try:
@@ -87,9 +87,16 @@ def load_tokenizer(file: Path, length: int, padding: int | None) -> Tokenizer:
         raise LookalikeError(f"{file}: not a tokenizer.json ({error}); fetch it again") from error
     own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
-    tokenizer.enable_truncation(length)
-    if padding is None:
+    tokenizer.enable_truncation(architecture.length)
+    if architecture.padding is None:
         tokenizer.no_padding()
     else:
-        tokenizer.enable_padding(length=length, pad_id=padding)
+        tokenizer.enable_padding(length=architecture.length, pad_id=architecture.padding)
+    if architecture.ending is not None:
+        number = tokenizer.token_to_id(architecture.ending)
+        if number is None:
+            raise LookalikeError(f"{file}: has no {architecture.ending}; another's vocabulary")
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"$A {architecture.ending}", special_tokens=[(architecture.ending, number)]
+        )
     return tokenizer

@@ -34,6 +34,8 @@ class WordsArchitecture(Protocol):
     """Tokens that it takes at most."""
     padding: int | None
     """The token with which fewer are filled up; None: it takes any number."""
+    ending: str | None
+    """The mark that ends a text; None: the vocabulary's file says what begins and ends one."""
 
     def image(self, graph: GraphBuilder) -> None: ...
 

@@ -39,6 +39,7 @@ class Clip:
     reading: Layer = _READING
     length: int = 77
     padding: int | None = None
+    ending: str | None = None
 
     def image(self, graph: GraphBuilder) -> None:
         """Squares and a class token, which ends as the picture's vector."""

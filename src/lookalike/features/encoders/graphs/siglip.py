@@ -36,6 +36,7 @@ class Siglip:
     vocabulary: int = 256_000
     length: int = 64
     padding: int | None = 0
+    ending: str | None = "<eos>"
 
     def image(self, graph: GraphBuilder) -> None:
         """Squares, asked by one learned vector at the end."""
