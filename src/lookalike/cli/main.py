@@ -18,7 +18,7 @@ from lookalike.errors import LookalikeError
 
 COMMANDS = (
     "index", "plan", "search", "compare", "categories", "duplicates", "spaces", "ledger", "pca",
-    "doctor",
+    "doctor", "why",
 )  # fmt: skip
 """The commands, each in the module of its name."""
 
