@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from lookalike.present.page import data_address, escaped
 from lookalike.present.sheet import FAINT, FRAME, INK, PAPER, fitted, font_of
-from lookalike.types import SharedColour, Why, WhySide
+from lookalike.types import Likeness, SharedColour, Why, WhySide
 
 SIDE = 560
 """Pixels of a picture's longest side on a PNG."""
@@ -49,7 +49,10 @@ def _mask(side: WhySide, size: tuple[int, int]) -> Image.Image:
     """What is marked, at the picture's size, its outline as smooth as the map: 0 or 255."""
     level = float(side.relevance[side.marked].min())
     smooth = Image.fromarray(side.relevance).resize(size, Image.Resampling.BICUBIC)
-    return Image.fromarray(np.where(np.asarray(smooth) >= level, 255, 0).astype(np.uint8))
+    # Places that reach the level and are not marked are specks: they, too, stay dim.
+    near = Image.fromarray(side.marked.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))
+    kept = np.asarray(near.resize(size, Image.Resampling.BILINEAR)) > 127
+    return Image.fromarray(np.where((np.asarray(smooth) >= level) & kept, 255, 0).astype(np.uint8))
 
 
 def _outlined(pixels: np.ndarray, mask: Image.Image) -> np.ndarray:
@@ -79,9 +82,7 @@ def draw_why(why: Why) -> Image.Image:
     high = max(picture.height for picture in pictures)
     top = _MARGIN + 74
     below = top + high + 88
-    page = Image.new(
-        "RGB", (2 * _MARGIN + _GAP + 2 * SIDE, below + _BAR + 82 + _MARGIN - 20), PAPER
-    )
+    page = Image.new("RGB", (2 * _MARGIN + _GAP + 2 * SIDE, below + _BAR + 44 + _MARGIN), PAPER)
     pen = ImageDraw.Draw(page)
     wide = page.width - 2 * _MARGIN
     pen.text((_MARGIN, _MARGIN - 8), fitted(_title(why), wide, font_of(24)), INK, font_of(24))
@@ -224,11 +225,20 @@ def _html_bar(colours: tuple[SharedColour, ...], of_query: bool) -> str:
 # -- words -----------------------------------------------------------------------------------------
 
 
+_JUDGED = {
+    Likeness.LIKELY: "Likely alike",
+    Likeness.MAYBE: "Maybe alike",
+    Likeness.UNLIKELY: "Hardly alike",
+    None: "How alike?",
+}
+"""None: the library is too small to say."""
+
+
 def _title(why: Why) -> str:
-    judged = f"{why.likeness} alike" if why.likeness else "alike?"
+    judged = _JUDGED[why.likeness]
     if why.same:
-        judged = "the same picture"
-    return f"{judged.capitalize()} · cosine {why.score:.3f}"
+        judged = "The same picture"
+    return f"{judged} · cosine {why.score:.3f}"
 
 
 def _verdict(why: Why) -> str:
@@ -236,9 +246,9 @@ def _verdict(why: Why) -> str:
 
 
 def _colours(why: Why) -> str:
-    if not why.colours:
-        return f"No colour fills one hundredth of both; overlap {why.overlap:.0%}"
-    return f"Colours of both, with their share of each; overlap {why.overlap:.0%}"
+    told = "Colours of both" if why.colours else "No colour fills a hundredth of both"
+    share = ", with their share of each" if why.colours else ""
+    return f"{told}{share} · intersection of the histograms {why.overlap:.2f}"
 
 
 def _captions(side: WhySide) -> list[str]:

@@ -1,19 +1,20 @@
 """Which parts of a picture make it like another: hide them one by one, and see how the score falls.
 
-That asks nothing of an encoder but what every encoder does. Ways and figures that were weighed are
-in ``docs/adr/0011-why.md``.
+That asks nothing of an encoder but what every encoder does. One that tells what it saw at each
+place is asked for that, too. Ways and figures that were weighed are in ``docs/adr/0011-why.md``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from lookalike.features.encoders import Encoder
+from lookalike.features.encoders import Encoder, PlacesEncoder
 from lookalike.types import Box, DoubleArray, FloatArray, PixelArray
 
 CELLS = 49
@@ -66,7 +67,7 @@ class Hider:
         radius = min(small.size) * _BLUR
         self._blurred = np.asarray(small.filter(ImageFilter.GaussianBlur(radius)))
 
-    def scores(self, hidden: list[Mask]) -> DoubleArray:
+    def scores(self, hidden: Sequence[Mask]) -> DoubleArray:
         """Cosines with the target while the places are hidden, float64 (len(hidden),).
 
         A mask may have any number of rows and columns; it is laid over the whole picture.
@@ -83,20 +84,80 @@ class Hider:
 def relevance(encoder: Encoder, picture: Image.Image, target: DoubleArray) -> Relevance:
     """Where an RGB picture is like what ``target`` is the vector of, float64 (dim,), unit length.
 
-    Takes ``CELLS`` and a few passes through the encoder.
+    Several maps are made, and the one whose marked places tell most, when all are hidden at one
+    time, is the answer. Takes ``CELLS`` and a few passes through the encoder.
     """
     hider = Hider(encoder, picture, target)
-    rows, columns = hider.grid
-    squares = list(np.eye(rows * columns, dtype=bool).reshape(-1, rows, columns))
-    nothing = np.zeros(hider.grid, bool)
-    whole, *each = hider.scores([nothing, *squares]).tolist()
+    squares = np.eye(math.prod(hider.grid), dtype=bool).reshape(-1, *hider.grid)
+    whole, *each = hider.scores([np.zeros(hider.grid, bool), *squares]).tolist()
     falls = np.array([whole - score for score in each]).reshape(hider.grid)
-    found = _scaled(falls)
-    marked = _marked(found)
-    fall = whole - float(hider.scores([marked])[0]) if marked.any() else 0.0
+    found = [_scaled(one) for one in _maps(falls, _direct(encoder, picture, target, hider.grid))]
+    marked = [_marked(one) for one in found]
+    scores = hider.scores(marked)
+    best = int(np.argmin(scores))
+    fall = whole - float(scores[best])
     if fall < LEAST_FALL:
-        return unmarked(found)
-    return Relevance(found, marked, boxes_of(found, marked), fall)
+        return unmarked(found[best])
+    return Relevance(found[best], marked[best], boxes_of(found[best], marked[best]), fall)
+
+
+def _maps(falls: DoubleArray, direct: DoubleArray | None) -> list[DoubleArray]:
+    """Ways to see what was measured, at ``FINER`` times the rows and columns of ``falls``.
+
+    A place alone tells little where its neighbours tell the same; so there are smoother ones.
+    """
+    shape = (falls.shape[0] * FINER, falls.shape[1] * FINER)
+    whole = falls.repeat(FINER, axis=0).repeat(FINER, axis=1)
+    hidden = [_resized(falls, shape), _smoothed(whole, FINER / 2), _smoothed(whole, FINER)]
+    if direct is None:
+        return hidden
+    return [*hidden, direct, *(_level(one) + _level(direct) for one in hidden[:2])]
+
+
+def _direct(
+    encoder: Encoder, picture: Image.Image, target: DoubleArray, grid: tuple[int, int]
+) -> DoubleArray | None:
+    """What each place adds to the product with the target, if the encoder tells, else None."""
+    places = encoder.places(picture) if isinstance(encoder, PlacesEncoder) else None
+    if places is None:
+        return None
+    rows, columns = grid[0] * FINER, grid[1] * FINER
+    left, top, width, height = places.box
+    whole = np.zeros((rows, columns))
+    y = slice(round(rows * top), max(round(rows * top) + 1, round(rows * (top + height))))
+    x = slice(
+        round(columns * left), max(round(columns * left) + 1, round(columns * (left + width)))
+    )
+    inside = whole[y, x]
+    inside[:] = _resized(np.asarray(places.vectors @ target, np.float64), inside.shape)
+    return whole
+
+
+def _level(values: DoubleArray) -> DoubleArray:
+    """Values of mean 0 and spread 1."""
+    spread = float(values.std())
+    levelled: DoubleArray = (values - values.mean()) / (spread if spread > 0 else 1.0)
+    return levelled
+
+
+def _resized(values: DoubleArray, shape: tuple[int, ...]) -> DoubleArray:
+    image = Image.fromarray(values.astype(np.float32))
+    resized = image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
+    return np.asarray(resized, np.float64)
+
+
+def _smoothed(values: DoubleArray, spread: float) -> DoubleArray:
+    """Every place the mean of those around it, by a bell of this spread."""
+    rows, columns = (_bell(count, spread) for count in values.shape)
+    smoothed: DoubleArray = rows @ values @ columns.T
+    return smoothed
+
+
+def _bell(count: int, spread: float) -> DoubleArray:
+    apart = np.subtract.outer(np.arange(count), np.arange(count)) / spread
+    weights = np.exp(-(apart**2) / 2)
+    bell: DoubleArray = weights / weights.sum(axis=1, keepdims=True)
+    return bell
 
 
 def unmarked(relevance: FloatArray) -> Relevance:
@@ -136,14 +197,12 @@ def _reduced(picture: Image.Image, side: int, grid: tuple[int, int]) -> Image.Im
     return picture.resize(size, Image.Resampling.BICUBIC) if size != picture.size else picture
 
 
-def _scaled(falls: DoubleArray) -> FloatArray:
-    """Falls of a grid as a finer, smooth map, 0..1, float32."""
-    image = Image.fromarray(falls.astype(np.float32))
-    size = (falls.shape[1] * FINER, falls.shape[0] * FINER)
-    smooth = np.maximum(np.asarray(image.resize(size, Image.Resampling.BICUBIC)), 0)
-    most = float(smooth.max())
-    found: FloatArray = (smooth / most if most > 0 else smooth).astype(np.float32)
-    return found
+def _scaled(values: DoubleArray) -> FloatArray:
+    """A map as float32, 0..1: less than nothing is nothing, the most is 1."""
+    positive = np.maximum(values, 0)
+    most = float(positive.max())
+    scaled: FloatArray = (positive / most if most > 0 else positive).astype(np.float32)
+    return scaled
 
 
 def _marked(relevance: FloatArray) -> Mask:

