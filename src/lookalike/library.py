@@ -282,12 +282,15 @@ class Library:
         reader = InputReader(store, tables, lambda: self._encoder_of(tables.space), request.method)
         return Answerer(tables, store, reader, request)
 
-    def why(self, query: Source, hit: Source, *, space: str | None = None) -> Why:
+    def why(
+        self, query: Source, hit: Source, *, space: str | None = None, thorough: bool = False
+    ) -> Why:
         """What makes two pictures alike: parts of both, and the colours that they share.
 
-        ``query``, ``hit``: as inputs of a search, but no words; ``space``: as in ``search``. Takes
-        about a hundred passes through the encoder. Where a record's file is gone its thumbnail is
-        used. Raises InputError for values that cannot be used or read.
+        ``query``, ``hit``: as inputs of a search, but no words; ``space``: as in ``search``;
+        ``thorough``: hide every part in turn even if the encoder tells what it saw where, which
+        takes a hundred passes through it. Where a record's file is gone its thumbnail is used.
+        Raises InputError for values that cannot be used or read.
         """
         from lookalike.query.why import Explainer  # no search needs it
 
@@ -295,7 +298,7 @@ class Library:
         with readable_errors(self.folder):
             tables = self._current(space)
             encoder = partial(self._encoder_of, tables.space)
-            return Explainer(tables, self._reader(), encoder).explain(*terms)
+            return Explainer(tables, self._reader(), encoder).explain(*terms, thorough=thorough)
 
     def categories(self, name: str | None = None) -> CategoryCounts:
         """What the records show, as trees with counts; only at or below a category if named.

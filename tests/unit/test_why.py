@@ -16,7 +16,7 @@ from PIL import Image
 
 from lookalike import Library
 from lookalike.errors import InputError
-from lookalike.features.encoders import Encoded
+from lookalike.features.encoders import Encoded, Places
 from lookalike.features.histogram import histogram
 from lookalike.present.why import draw_why, highlighted, why_page, write_why_html, write_why_png
 from lookalike.query.relevance import boxes_of, everywhere, relevance, stretched
@@ -84,6 +84,28 @@ def test_a_picture_of_any_size_has_a_map(size: tuple[int, int]) -> None:
     assert 40 * 16 <= rows * columns <= 60 * 16
     assert (rows > columns) == (size[1] > size[0])
     assert encoder.encoded < 80
+
+
+class TellingEncoder(DotEncoder):
+    """Tells where the red pixels are, on 14 x 14 places."""
+
+    def places(self, image: Image.Image) -> Places:
+        pixels = self.prepare(image)
+        counts = np.zeros((14, 14, 4), np.float32)
+        counts[..., 0] = (pixels == RED).all(axis=2).reshape(14, 4, 14, 4).sum(axis=(1, 3))
+        return Places(counts, (0.0, 0.0, 1.0, 1.0))
+
+
+def test_an_encoder_that_tells_what_it_saw_is_asked_a_few_times_only() -> None:
+    encoder, picture = TellingEncoder(), dotted((RED, 18, 34), (GREEN, 82, 82))
+    found = relevance(encoder, picture, ONLY_RED)
+    assert encoder.encoded < 8
+    by_hiding = relevance(DotEncoder(), picture, ONLY_RED)
+    assert not (found.marked & ~by_hiding.marked).any()  # which is coarser
+    assert found.fall == pytest.approx(by_hiding.fall, abs=0.05)
+    thorough = relevance(encoder, picture, ONLY_RED, thorough=True)
+    assert thorough.fall >= found.fall
+    assert encoder.encoded > 50
 
 
 def test_marks_are_a_fifth_of_the_picture_at_most() -> None:

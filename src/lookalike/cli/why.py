@@ -31,6 +31,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("hit", metavar="HIT", help="another")
     add_library_option(parser)
     parser.add_argument("--space", metavar="NAME", help="which encoder's vectors (see: spaces)")
+    parser.add_argument(
+        "--thorough", action="store_true", help="try more, which takes a second longer"
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object, with both maps")
     output.add_argument(
@@ -44,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
     """Explain a pair, and print or draw the answer."""
     sheet_file(options.sheet)
     with Library.open(options.library) as library:
-        why = library.why(options.query, options.hit, space=options.space)
+        why = library.why(
+            options.query, options.hit, space=options.space, thorough=options.thorough
+        )
     for side in (why.query, why.hit):
         if side.from_thumbnail:
             talk(f"{side.name}: {side.from_thumbnail}; its thumbnail is shown instead")

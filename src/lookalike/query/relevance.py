@@ -75,43 +75,51 @@ class Hider:
         prepared = np.stack([self._encoder.prepare(self._without(mask)) for mask in hidden])
         return np.asarray(self._encoder.encode(prepared).vectors @ self._target, np.float64)
 
+    def falls(self) -> DoubleArray:
+        """How far the score falls when each place of the grid is hidden, ``FINER`` times as fine.
+
+        Float64 (rows, columns), smooth between the places.
+        """
+        squares = np.eye(math.prod(self.grid), dtype=bool).reshape(-1, *self.grid)
+        whole, *each = self.scores([np.zeros(self.grid, bool), *squares]).tolist()
+        falls = np.array([whole - score for score in each]).reshape(self.grid)
+        return _resized(falls, (FINER * self.grid[0], FINER * self.grid[1]))
+
     def _without(self, mask: Mask) -> Image.Image:
         places = stretched(mask, self._pixels.shape[:2])[..., None]
         pixels: PixelArray = np.where(places, self._blurred, self._pixels)
         return Image.fromarray(pixels)
 
 
-def relevance(encoder: Encoder, picture: Image.Image, target: DoubleArray) -> Relevance:
+def relevance(
+    encoder: Encoder, picture: Image.Image, target: DoubleArray, *, thorough: bool = False
+) -> Relevance:
     """Where an RGB picture is like what ``target`` is the vector of, float64 (dim,), unit length.
 
     Several maps are made, and the one whose marked places tell most, when all are hidden at one
-    time, is the answer. Takes ``CELLS`` and a few passes through the encoder.
+    time, is the answer. Takes half a dozen passes through an encoder that tells what it saw at each
+    place; ``CELLS`` more through any other, or to be ``thorough``.
     """
     hider = Hider(encoder, picture, target)
-    squares = np.eye(math.prod(hider.grid), dtype=bool).reshape(-1, *hider.grid)
-    whole, *each = hider.scores([np.zeros(hider.grid, bool), *squares]).tolist()
-    falls = np.array([whole - score for score in each]).reshape(hider.grid)
-    found = [_scaled(one) for one in _maps(falls, _direct(encoder, picture, target, hider.grid))]
+    direct = _direct(encoder, picture, target, hider.grid)
+    maps = [] if direct is None else _smoother(direct)
+    if thorough or direct is None:
+        hidden = _smoother(hider.falls())
+        mixed = [] if direct is None else [_level(one) + _level(direct) for one in hidden[:2]]
+        maps += [*hidden, *mixed]
+    found = [_scaled(one) for one in maps]
     marked = [_marked(one) for one in found]
-    scores = hider.scores(marked)
+    whole, *scores = hider.scores([np.zeros((1, 1), bool), *marked]).tolist()
     best = int(np.argmin(scores))
-    fall = whole - float(scores[best])
+    fall = whole - scores[best]
     if fall < LEAST_FALL:
         return unmarked(found[best])
     return Relevance(found[best], marked[best], boxes_of(found[best], marked[best]), fall)
 
 
-def _maps(falls: DoubleArray, direct: DoubleArray | None) -> list[DoubleArray]:
-    """Ways to see what was measured, at ``FINER`` times the rows and columns of ``falls``.
-
-    A place alone tells little where its neighbours tell the same; so there are smoother ones.
-    """
-    shape = (falls.shape[0] * FINER, falls.shape[1] * FINER)
-    whole = falls.repeat(FINER, axis=0).repeat(FINER, axis=1)
-    hidden = [_resized(falls, shape), _smoothed(whole, FINER / 2), _smoothed(whole, FINER)]
-    if direct is None:
-        return hidden
-    return [*hidden, direct, *(_level(one) + _level(direct) for one in hidden[:2])]
+def _smoother(values: DoubleArray) -> list[DoubleArray]:
+    """A map and smoother ones: a place alone tells little where its neighbours tell the same."""
+    return [values, _smoothed(values, FINER / 2), _smoothed(values, FINER)]
 
 
 def _direct(

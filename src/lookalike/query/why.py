@@ -50,7 +50,7 @@ class Explainer:
         comparison, live = compare_by(meaning, tables)
         self._judge = Judge(comparison, tables, live, meaning)
 
-    def explain(self, query: Term, hit: Term) -> Why:
+    def explain(self, query: Term, hit: Term, *, thorough: bool = False) -> Why:
         """See ``Library.why``."""
         one, other = self._read(query), self._read(hit)
         score = float(one.vector @ other.vector)
@@ -58,7 +58,7 @@ class Explainer:
         same = _same(one.picture, other.picture)
         maps = [everywhere(side.picture.size) for side in (one, other)]
         if not same:
-            maps = self._maps(one, other, likeness)
+            maps = self._maps(one, other, likeness, thorough)
         return Why(
             score,
             likeness,
@@ -82,10 +82,12 @@ class Explainer:
         picture, gone = picture_of(item, self._store)
         return Compared(item, _vector(point), point.need_histogram(), picture, gone)
 
-    def _maps(self, one: Compared, other: Compared, likeness: Likeness | None) -> list[Relevance]:
+    def _maps(
+        self, one: Compared, other: Compared, likeness: Likeness | None, thorough: bool
+    ) -> list[Relevance]:
         encoder = self._encoder()
         maps = [
-            relevance(encoder, side.picture, target.vector)
+            relevance(encoder, side.picture, target.vector, thorough=thorough)
             for side, target in ((one, other), (other, one))
         ]
         if likeness is Likeness.UNLIKELY:  # what is left are accidents
