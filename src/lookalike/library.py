@@ -54,6 +54,7 @@ from lookalike.types import (
     Sheet,
     Space,
     State,
+    Why,
 )
 
 if TYPE_CHECKING:
@@ -293,6 +294,24 @@ class Library:
         tables, store = self._current(space), self._reader()
         reader = InputReader(store, tables, lambda: self._encoder_of(tables.space), request.method)
         return Answerer(tables, store, reader, request)
+
+    def why(
+        self, query: Source, hit: Source, *, space: str | None = None, thorough: bool = False
+    ) -> Why:
+        """What makes two pictures alike: parts of both, and the colours that they share.
+
+        ``query``, ``hit``: as inputs of a search, but no words; ``space``: as in ``search``;
+        ``thorough``: hide every part in turn even if the encoder tells what it saw where, which
+        takes a hundred passes through it. Where a record's file is gone its thumbnail is used.
+        Raises InputError for values that cannot be used or read.
+        """
+        from lookalike.query.why import Explainer  # no search needs it
+
+        terms = _as_term(query), _as_term(hit)
+        with readable_errors(self.folder):
+            tables = self._current(space)
+            encoder = partial(self._encoder_of, tables.space)
+            return Explainer(tables, self._reader(), encoder).explain(*terms, thorough=thorough)
 
     def categories(self, name: str | None = None) -> CategoryCounts:
         """What the records show, as trees with counts; only at or below a category if named.

@@ -434,3 +434,104 @@ class Sheet:
     title: str
     inputs: Sequence[Tile]
     hits: Sequence[Tile]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedColour:
+    """A colour that two pictures have in common: ``rgb`` 0..255 each, and shares 0..1.
+
+    ``in_query`` and ``in_hit``: of each picture's area in about this colour.
+    """
+
+    rgb: tuple[int, int, int]
+    in_query: float
+    in_hit: float
+
+
+@dataclass(frozen=True, slots=True)
+class WhySide:
+    """One of two compared pictures, and which of its parts make it like the other.
+
+    ``relevance`` float32 (rows, columns), 0..1, over the whole picture: how far the score falls if
+    a place is hidden, as a share of the most telling place; 0 where hiding raises it.
+    ``marked``: the places that matter most, bool of the same shape; ``boxes`` around each connected
+    piece of them, the most telling first; all empty where nothing is telling. ``fall``: by how much
+    hiding all that is marked lowers the score.
+    """
+
+    name: str
+    path: str | None
+    record: UUID | None
+    crop: Crop | None
+    jpeg: bytes = field(repr=False, compare=False)
+    """What was compared, for showing; longest side at most 720 pixels."""
+    relevance: FloatArray = field(repr=False, compare=False)
+    marked: NDArray[np.bool_] = field(repr=False, compare=False)
+    boxes: tuple[Crop, ...]
+    fall: float
+    from_thumbnail: str | None = None
+    """Why the catalogue's thumbnail stands in for the file, or None where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What makes two pictures alike: parts of both, and colours.
+
+    ``score``: cosine, -1..1; ``same``: the two are the same picture, all of it counts.
+    ``overlap``: intersection of the colour histograms, 0..1; ``colours``: the largest shared first.
+    """
+
+    score: float
+    likeness: Likeness | None
+    space: str
+    same: bool
+    query: WhySide
+    hit: WhySide
+    overlap: float
+    colours: tuple[SharedColour, ...]
+
+    @property
+    def hardly_alike(self) -> bool:
+        """Whether there is no more likeness than any two pictures have: nothing is marked."""
+        return not (self.query.boxes or self.hit.boxes or self.same)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one sentence."""
+        if self.same:
+            return "the two are the same picture: all of it is alike"
+        if self.hardly_alike:
+            return "hardly anything makes these two alike"
+        return "the parts that stay bright make these two alike"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain values for JSON; maps as rows of numbers, pictures left out."""
+        return {
+            "score": self.score,
+            "likeness": self.likeness.value if self.likeness else None,
+            "space": self.space,
+            "verdict": self.verdict,
+            "same": self.same,
+            "query": _side_dict(self.query),
+            "hit": _side_dict(self.hit),
+            "colours": {
+                "overlap": self.overlap,
+                "shared": [
+                    {"rgb": list(one.rgb), "in_query": one.in_query, "in_hit": one.in_hit}
+                    for one in self.colours
+                ],
+            },
+        }
+
+
+def _side_dict(side: WhySide) -> dict[str, Any]:
+    return {
+        "name": side.name,
+        "path": side.path,
+        "id": str(side.record) if side.record else None,
+        "crop": list(side.crop) if side.crop else None,
+        "from_thumbnail": side.from_thumbnail,
+        "fall": side.fall,
+        "boxes": [list(box) for box in side.boxes],
+        "relevance": [[round(float(value), 3) for value in row] for row in side.relevance],
+    }

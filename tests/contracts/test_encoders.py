@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +22,7 @@ from lookalike.features.encoders import (
     DEFAULT_ENCODER,
     Encoder,
     EncoderSpec,
+    PlacesEncoder,
     catalogue,
     load_encoder,
     onnx,
@@ -327,3 +329,30 @@ def made_by_openvino(_spec: EncoderSpec, parallel: int, *, bfloat16: bool) -> tu
 
 def without_runtime() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != RUNTIME_VARIABLE}
+
+
+# -- places ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(300, 200), (90, 400), (224, 224)])
+def test_the_mean_of_the_places_is_the_vector(encoder: Encoder, size: tuple[int, int]) -> None:
+    if not isinstance(encoder, PlacesEncoder):
+        assert encoder.spec.places is None
+        return
+    image = picture(3, size)
+    found = encoder.places(image)
+    if encoder.spec.places is None:
+        assert found is None
+        return
+    assert found is not None
+    assert found.vectors.shape == (7, 7, encoder.spec.dim)
+    mean = found.vectors.mean(axis=(0, 1))
+    (vector,) = encoder.encode(encoder.prepare(image)[None]).vectors
+    assert mean @ vector / np.linalg.norm(mean) > 0.99  # bfloat16 and 8 bits round
+    left, top, width, height = found.box
+    assert (left + width / 2, top + height / 2) == pytest.approx((0.5, 0.5))
+    assert max(width, height) == pytest.approx(1)
+
+
+def test_weights_without_places_say_so() -> None:
+    assert OnnxEncoder(replace(SPEC, places=None)).places(picture(1)) is None

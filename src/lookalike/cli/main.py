@@ -17,8 +17,8 @@ from lookalike.cli.output import talk
 from lookalike.errors import LookalikeError
 
 COMMANDS = (
-    "index", "plan", "search", "compare", "categories", "label", "duplicates", "spaces",
-    "models", "ledger", "pca", "evaluate", "doctor",
+    "index", "plan", "search", "why", "compare", "categories", "label", "duplicates",
+    "spaces", "models", "ledger", "pca", "evaluate", "doctor",
 )  # fmt: skip
 """The commands, each in the module of its name."""
 

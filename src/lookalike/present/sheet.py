@@ -18,8 +18,10 @@ CELL = 200
 
 _GAP, _MARGIN, _LINE, _LINES = 16, 24, 16, 3
 _INPUT_COLUMNS, _HIT_COLUMNS = 1, 5
-_PAPER, _INK, _FAINT, _FRAME = (250, 250, 248), (28, 28, 30), (110, 110, 115), (232, 232, 228)
-_RULE = (205, 205, 200)
+
+PAPER, INK, FAINT, FRAME = (250, 250, 248), (28, 28, 30), (110, 110, 115), (232, 232, 228)
+RULE = (205, 205, 200)
+"""Colours of all drawn pages: ground, text, lesser text, ground of a picture, lines."""
 
 
 def write_png(sheets: Sequence[Sheet], path: Path) -> None:
@@ -32,7 +34,7 @@ def png(sheets: Sequence[Sheet]) -> bytes:
     buffer = io.BytesIO()
     drawn = [draw(sheet) for sheet in sheets]
     size = (max(one.width for one in drawn), sum(one.height for one in drawn))
-    page, top = Image.new("RGB", size, _PAPER), 0
+    page, top = Image.new("RGB", size, PAPER), 0
     for one in drawn:
         page.paste(one, (0, top))
         top += one.height
@@ -48,30 +50,30 @@ def draw(sheet: Sheet) -> Image.Image:
     top = _MARGIN + 3 * _LINE
     hits_left = _MARGIN + _INPUT_COLUMNS * step_x + _GAP
     size = (hits_left + columns * step_x - _GAP + _MARGIN, top + rows * step_y + _MARGIN - _GAP)
-    page = Image.new("RGB", size, _PAPER)
+    page = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(page)
     many = "inputs" if len(sheet.inputs) > 1 else "input"
-    pen.text((_MARGIN, _MARGIN - 6), many, _INK, _font(15))
-    pen.text((hits_left, _MARGIN - 6), "most alike", _INK, _font(15))
-    heading = _fitted(sheet.title, size[0] - hits_left - _MARGIN, _font(12))
-    pen.text((hits_left, _MARGIN + 14), heading, _FAINT, _font(12))
+    pen.text((_MARGIN, _MARGIN - 6), many, INK, font_of(15))
+    pen.text((hits_left, _MARGIN - 6), "most alike", INK, font_of(15))
+    heading = fitted(sheet.title, size[0] - hits_left - _MARGIN, font_of(12))
+    pen.text((hits_left, _MARGIN + 14), heading, FAINT, font_of(12))
     rule = hits_left - _GAP
-    pen.line([(rule, _MARGIN), (rule, size[1] - _MARGIN)], _RULE, 1)
+    pen.line([(rule, _MARGIN), (rule, size[1] - _MARGIN)], RULE, 1)
     for number, tile in enumerate(sheet.inputs):
         _place(page, pen, tile, _MARGIN, top + number * step_y)
     for number, tile in enumerate(sheet.hits):
         x, y = hits_left + number % columns * step_x, top + number // columns * step_y
         _place(page, pen, tile, x, y)
     if not sheet.hits:
-        pen.text((hits_left, top + CELL // 2), "nothing to show", _FAINT, _font(14))
+        pen.text((hits_left, top + CELL // 2), "nothing to show", FAINT, font_of(14))
     return page
 
 
 def _place(page: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, x: int, y: int) -> None:
-    pen.rectangle([x, y, x + CELL - 1, y + CELL - 1], _FRAME)
+    pen.rectangle([x, y, x + CELL - 1, y + CELL - 1], FRAME)
     if tile.jpeg is None:
-        instead = _fitted(tile.instead, CELL - 24, _font(13))
-        pen.text((x + 12, y + CELL // 2 - 8), instead, _FAINT, _font(13))
+        instead = fitted(tile.instead, CELL - 24, font_of(13))
+        pen.text((x + 12, y + CELL // 2 - 8), instead, FAINT, font_of(13))
     else:
         picture = Image.open(io.BytesIO(tile.jpeg)).convert("RGB")
         picture.thumbnail((CELL, CELL), Image.Resampling.BILINEAR)
@@ -81,12 +83,12 @@ def _place(page: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, x: int, y: i
             picture = picture.resize(size, Image.Resampling.NEAREST)
         page.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
     for number, line in enumerate(tile.caption[:_LINES]):
-        font = _font(13) if number == 0 else _font(11)
-        ink = _INK if number == 0 else _FAINT
-        pen.text((x, y + CELL + 4 + number * _LINE), _fitted(line, CELL, font), ink, font)
+        font = font_of(13) if number == 0 else font_of(11)
+        ink = INK if number == 0 else FAINT
+        pen.text((x, y + CELL + 4 + number * _LINE), fitted(line, CELL, font), ink, font)
 
 
-def _fitted(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+def fitted(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
     """The text, its middle left out if it is wider than ``width`` pixels."""
     text = printable(text)
     if font.getlength(text) <= width:
@@ -107,6 +109,7 @@ def _shortened(text: str, kept: int) -> str:
 
 
 @functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """The package's own font, ``size`` in pixels."""
     data = files(__package__).joinpath("fonts", "DejaVuSans.ttf").read_bytes()
     return ImageFont.truetype(io.BytesIO(data), size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -168,6 +169,33 @@ class InputReader:
         return np.asarray(vector.astype(np.float16), np.float64)
 
 
+def picture_of(item: QueryInput, store: Store) -> tuple[Image.Image, str | None]:
+    """The picture that an input was read from, RGB, its crop cut out; and why it is a thumbnail.
+
+    A record's thumbnail stands in where no file of its content can be read now. Raises InputError
+    where there is neither.
+    """
+    record = store.get([item.record])[0] if item.record else None
+    paths = [item.path] if record is None else [item.path, *record.paths]
+    gone = "the file is gone"
+    for path in dict.fromkeys(path for path in paths if path is not None):
+        try:
+            file = read(path)
+            if record is None or file.content_hash == record.content_hash:
+                return _cropped(decode(file.data).image, item.crop), None
+            gone = "the file has changed"
+        except ImageError:
+            gone = "the file is gone or cannot be read"
+    jpeg = store.thumbnails([item.record])[0] if item.record else None
+    if jpeg is None:
+        raise InputError(f"{item.term}: {gone}, and there is no thumbnail; index its folder again")
+    return _cropped(Image.open(io.BytesIO(jpeg)).convert("RGB"), item.crop), gone
+
+
+def _cropped(image: Image.Image, crop: Crop | None) -> Image.Image:
+    return image.crop(pixel_box(image.size, crop)) if crop else image
+
+
 def _not_understood(term: Term, said: Understanding) -> str:
     wider = "".join(
         f"; {word!r} is not known, {name!r} is" for word, name in list(said.wider.items())[:1]
@@ -190,7 +218,7 @@ def _decoded(path: str, file: ReadFile, crop: Crop | None) -> Image.Image:
         image = decode(file.data).image
     except ImageError as error:
         raise _unreadable(path, error) from error
-    return image.crop(pixel_box(image.size, crop)) if crop else image
+    return _cropped(image, crop)
 
 
 def _unreadable(path: str, error: ImageError) -> InputError:

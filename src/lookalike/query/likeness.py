@@ -86,6 +86,13 @@ class Judge:
             found.rows
         )
 
+    def of_pair(self, score: float) -> Likeness | None:
+        """The word for a score of two pictures; None where nothing can be said."""
+        if self._of_pairs is None:
+            return None
+        distance = self._comparison.measure.distance(np.array([score]))
+        return self._of_pairs.judge(float(distance[0]))
+
     def _of_point(self, point: Point, found: Ranked, scores: DoubleArray) -> list[Likeness | None]:
         if point.phrases:
             return self._by_share(point, found)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
 
-from lookalike.types import FloatArray, PixelArray, Space
+from lookalike.types import Crop, FloatArray, PixelArray, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class EncoderSpec:
     kept lie below the last one that is, in the mean of their exponentials (without it a library
     tells no labels by this encoder); ``usual_cosines``, median and spread of the cosines of photos
     that show all sorts of things (without them only a library's own pairs say how alike is alike).
+    ``places``: the tensor of the graph, (n, dim, rows, columns), whose mean over rows and columns
+    is the vector before it is scaled, if there is one.
     """
 
     name: str
@@ -57,6 +59,7 @@ class EncoderSpec:
     reads_words: bool = False
     tail: float | None = None
     usual_cosines: tuple[float, float] | None = None
+    places: str | None = None
 
     @property
     def shipped(self) -> bool:
@@ -93,6 +96,26 @@ class Encoder(Protocol):
     def prepare(self, image: Image.Image) -> PixelArray: ...
 
     def encode(self, pixels: PixelArray) -> Encoded: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What an encoder saw at each place of one picture.
+
+    ``vectors`` float32 (rows, columns, dim): their mean has the direction of the picture's vector.
+    ``box``: the part of the picture that they are of.
+    """
+
+    vectors: FloatArray
+    box: Crop
+
+
+@runtime_checkable
+class PlacesEncoder(Protocol):
+    """What an Encoder may be, too: one that tells from where in a picture its vector comes."""
+
+    def places(self, image: Image.Image) -> Places | None:
+        """Of an RGB picture; None if these weights do not have that."""
 
 
 def unit(vectors: FloatArray) -> FloatArray:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib.resources import files
 
+import numpy as np
 from PIL import Image
 
 from lookalike.errors import LookalikeError
-from lookalike.features.encoders.base import EncoderSpec
-from lookalike.features.encoders.preparing import prepare
-from lookalike.types import PixelArray
+from lookalike.features.encoders.base import EncoderSpec, Places
+from lookalike.features.encoders.preparing import central_box, prepare
+from lookalike.types import FloatArray, PixelArray
 
 
 class GraphEncoder:
@@ -25,6 +27,7 @@ class GraphEncoder:
     def __init__(self, spec: EncoderSpec) -> None:
         self.graph = shipped_weights(spec) if spec.shipped else _downloaded(spec)
         self._spec = spec
+        self._look: Callable[[PixelArray], FloatArray] | None = None
 
     @property
     def spec(self) -> EncoderSpec:
@@ -33,6 +36,21 @@ class GraphEncoder:
     def prepare(self, image: Image.Image) -> PixelArray:
         """See ``preparing.prepare``."""
         return prepare(image, self._spec.preprocessing, self._spec.side)
+
+    def places(self, image: Image.Image) -> Places | None:
+        """See ``PlacesEncoder``; ONNX Runtime does it, whatever runs ``encode``."""
+        if self._spec.places is None:
+            return None
+        if self._look is None:
+            from lookalike.features.encoders.onnx import layer_of  # that imports this module
+
+            assert isinstance(self.graph, bytes)  # of the encoders in the package
+            self._look = layer_of(self.graph, self._spec.places)
+        (seen,) = self._look(self.prepare(image)[None])
+        left, top, right, bottom = central_box(*image.size)
+        wide, high = image.size
+        box = (left / wide, top / high, (right - left) / wide, (bottom - top) / high)
+        return Places(np.ascontiguousarray(seen.transpose(1, 2, 0)), box)
 
 
 def shipped_weights(spec: EncoderSpec) -> bytes:

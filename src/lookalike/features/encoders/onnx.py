@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
 from lookalike import kernels
 from lookalike.features.encoders.base import Encoded, EncoderSpec, unit
 from lookalike.features.encoders.graph import GraphEncoder
-from lookalike.types import PixelArray
+from lookalike.types import FloatArray, PixelArray
 
 # The runtime's official builds report usage to their maker, keep a device id in the home folder and
 # a session file in the temporary one, unless this is set before the first import.
@@ -63,6 +64,27 @@ def session(graph: bytes | str, threads: int) -> onnxruntime.InferenceSession:
         if providers == [_CPU]:
             raise
         return onnxruntime.InferenceSession(graph, options, providers=[_CPU])
+
+
+def layer_of(weights: bytes, name: str) -> Callable[[PixelArray], FloatArray]:
+    """A graph as a function from pixels to one of its inner tensors."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    model = with_output(weights, name)
+    session = onnxruntime.InferenceSession(model, options, providers=[_CPU])
+    return lambda pixels: np.asarray(session.run([name], {"pixels": pixels})[0])
+
+
+def with_output(model: bytes, name: str) -> bytes:
+    """A serialised ONNX model in which an inner tensor is an output, too.
+
+    Messages of protobuf that follow each other are merged into one: so it is enough to add a model
+    (its field 7: the graph) of a graph (field 12: an output) of an output that has but its name.
+    """
+    message = name.encode()
+    for field in (1, 12, 7):
+        message = bytes([field << 3 | 2, len(message)]) + message
+    return model + message
 
 
 def built_for_gpu() -> bool:
