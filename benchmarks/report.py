@@ -294,6 +294,22 @@ def categories(result: dict[str, Any]) -> str:
     )
 
 
+def parts(result: dict[str, Any]) -> str:
+    used = result["used"]
+    grids = ("whole alone", used["grid"])
+    rows = [
+        [kind, grid, *(own[what] for what in ("recall", "precision", "labels"))]
+        for kind, of_grids in result["reported"].items()
+        for grid in grids
+        for own in [of_grids[grid].get(f"{used['threshold']:.1f}") or of_grids[grid]["0.5"]]
+    ]
+    return (
+        f"{result['pictures_of_each_kind']} pictures of each kind; labels of parts from a share of"
+        f" {used['threshold']} on.\n\n"
+        + table(["pictures of", "looked at", "recall", "precision", "labels a picture"], rows)
+    )
+
+
 def duplicates(result: dict[str, Any]) -> str:
     methods = list(result["changes"])
     rows = [
@@ -371,6 +387,7 @@ SECTIONS = [
         full,
     ),
     ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
+    ("parts", "Labels of parts", "parts.py PHOTOS", parts),
 ]
 
 

@@ -56,6 +56,14 @@ def test_labels_words_and_nothing_are_measured(tmp_path: Path) -> None:
     assert set(result["nothing"]["noise"].values()) == {1.0}
 
 
+def test_parts_find_what_the_whole_does_not(tmp_path: Path) -> None:
+    result = short("parts", tmp_path)
+    used = result["used"]
+    found = result["reported"]["three"]
+    whole = found["whole alone"]["0.5"]["recall"]
+    assert found[used["grid"]][f"{used['threshold']:.1f}"]["recall"] >= whole
+
+
 def test_a_batch_gives_the_same_hits(tmp_path: Path) -> None:
     result = short("batch", tmp_path)
     assert result["same_hits"]

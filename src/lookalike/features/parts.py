@@ -15,8 +15,8 @@ def grid(count: int, side: float) -> tuple[Crop, ...]:
     return tuple((left, top, side, side) for top in starts for left in starts)
 
 
-PARTS = grid(2, 0.6)
-"""Where a picture is looked at beside the whole."""
+PARTS = grid(3, 0.4)
+"""Where a picture is looked at beside the whole: other grids in docs/adr/0012-parts.md."""
 
 
 def cut(image: Image.Image, crops: Iterable[Crop]) -> Iterator[Image.Image]:
