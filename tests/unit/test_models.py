@@ -494,6 +494,22 @@ def test_models_list_says_what_is_here(
     assert "in the package" in lines["efficientnet-lite0"]
 
 
+def test_models_get_downloads_says_what_came_and_shows_no_progress_to_a_file(
+    hub: Hub, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "get", SPEC.name]) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    weights, vocabulary, ready = told.err.splitlines()
+    digest = sha256(hub.folder / "open_clip_model.safetensors")
+    assert weights.endswith(f"{SPEC.weights}: 0.2 MB, SHA-256 {digest}")
+    assert "tokenizer.json" in vocabulary
+    assert ready.startswith(f"lookalike: encoder {SPEC.name}: ready")
+    assert main(["models", "list"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if SPEC.name in line]
+    assert "downloaded" in row
+
+
 @pytest.mark.parametrize("command", [["get", "nonesuch"], ["add", "nonesuch", "x"]])
 def test_an_unknown_encoder_is_refused(
     command: list[str], capsys: pytest.CaptureFixture[str]
