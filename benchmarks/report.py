@@ -345,6 +345,25 @@ def duplicates_full(result: dict[str, Any]) -> str:
     )
 
 
+def encoders(result: dict[str, Any]) -> str:
+    rows = [
+        [
+            row["encoder"],
+            row["runtime"],
+            row["pictures_per_second"],
+            "–" if row["words_per_second"] is None else row["words_per_second"],
+            f"{row['load_seconds']} s",
+            megabytes(row["peak_bytes"]),
+        ]
+        for row in result["encoders"]
+    ]
+    head = ["encoder", "by", "pictures a second", "texts a second", "load", "peak"]
+    return (
+        "The encoder alone, in full size; downloadable ones with random weights, which take as long"
+        " as real ones.\n\n" + table(head, rows)
+    )
+
+
 SECTIONS = [
     ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
     (
@@ -354,6 +373,7 @@ SECTIONS = [
         indexing,
     ),
     ("jpeg", "JPEGs of 12 megapixels", "jpeg.py PHOTOS", jpeg),
+    ("encoders", "The encoders", "encoders.py", encoders),
     ("meaning", "Searches by meaning and PCA-100", "meaning.py LIBRARY --photos DIR", meaning),
     (
         "meaning-real",

@@ -122,16 +122,16 @@ def use(patch: pytest.MonkeyPatch, spec: EncoderSpec, architecture: Architecture
     patch.setitem(catalogue.CATALOGUE, spec.name, spec)
 
 
-def write_tokenizer(path: Path, words: str = "a red car on grass") -> Path:
+def write_tokenizer(path: Path, words: str = "a red car on grass", end: str = "<end>") -> Path:
     """A tokenizer.json that begins and ends texts as CLIP's does, with few words of its own."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-    marks = {"<pad>": 0, "<begin>": 1, "<unknown>": 2, "<end>": END}
+    marks = {"<pad>": 0, "<begin>": 1, "<unknown>": 2, end: END}
     vocabulary = marks | {word: number for number, word in enumerate(words.split(), 3)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, "<unknown>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<begin> $A <end>", special_tokens=[("<begin>", 1), ("<end>", END)]
+        single=f"<begin> $A {end}", special_tokens=[("<begin>", 1), (end, END)]
     )
     tokenizer.save(str(path))
     return path

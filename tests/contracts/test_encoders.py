@@ -315,11 +315,74 @@ def test_openvino_is_chosen_for_many_pictures_without_a_gpu_and_for_matrix_instr
 ) -> None:
     monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
     monkeypatch.setattr(catalogue, "multiplies_in_bfloat16", lambda: amx)
-    monkeypatch.setattr(onnx, "built_for_gpu", lambda: gpu)
+    monkeypatch.setattr(onnx, "built_for", lambda name: gpu and name == "cuda")
     monkeypatch.setattr(openvino, "OpenVinoEncoder", made_by_openvino)
-    monkeypatch.setattr(onnx, "OnnxEncoder", lambda _spec, parallel: ("onnxruntime", parallel))
+    monkeypatch.setattr(
+        onnx, "OnnxEncoder", lambda _spec, parallel, _wanted: ("onnxruntime", parallel)
+    )
     chosen = load_encoder(DEFAULT_ENCODER, parallel)
     assert chosen == ("openvino" if pays else "onnxruntime", max(1, parallel))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "available", "usable", "told"),
+    [
+        ("", ["CPU"], False, "ONNX Runtime on the processor"),
+        ("", ["CUDA", "CPU"], True, "ONNX Runtime on the GPU (CUDA)"),
+        (
+            "",
+            ["CUDA", "CPU"],
+            False,
+            "ONNX Runtime on the processor; it is built for the GPU (CUDA)",
+        ),
+        ("", ["CoreML", "CPU"], True, "ONNX Runtime on the processor"),  # rounds to halves
+        ("coreml", ["CoreML", "CPU"], True, "ONNX Runtime on CoreML"),
+        ("directml", ["Dml", "CPU"], True, "ONNX Runtime on the GPU (DirectML)"),
+    ],
+)
+def test_an_accelerator_is_used_where_there_is_one_and_the_runtime_says_which(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, available: list[str], usable: bool, told: str
+) -> None:
+    made = onnx.onnxruntime.InferenceSession
+
+    def session(graph: bytes, options: object, providers: list[str]) -> object:
+        """Runs on the processor, and calls itself what was asked for."""
+        if len(providers) > 1 and not usable:
+            raise RuntimeError("no device")
+        own = made(graph, options, providers=["CPUExecutionProvider"])
+        monkeypatch.setattr(own, "get_providers", lambda: providers)
+        return own
+
+    names = [f"{name}ExecutionProvider" for name in available]
+    monkeypatch.setattr(onnx.onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnx.onnxruntime, "InferenceSession", session)
+    encoder = OnnxEncoder(SPEC, 1, wanted)
+    assert encoder.runtime.startswith(told)
+    np.testing.assert_allclose(
+        np.linalg.norm(encoder.encode(batch(encoder, 3)).vectors, axis=1), 1.0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "coreml", "directml"])
+def test_an_accelerator_that_is_asked_for_and_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    monkeypatch.setenv(RUNTIME_VARIABLE, wanted)
+    monkeypatch.setattr(
+        onnx.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"]
+    )
+    with pytest.raises(InputError, match=f"{wanted}: this ONNX Runtime is not built for it"):
+        load_encoder(DEFAULT_ENCODER)
+
+
+def test_bfloat16_is_not_for_encoders_whose_vectors_were_not_measured_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
+    monkeypatch.setattr(catalogue, "multiplies_in_bfloat16", lambda: True)
+    name = SMALL["dinov2-small"].spec.name
+    assert load_encoder(name).runtime.startswith("ONNX Runtime")  # type: ignore[attr-defined]
+    assert load_encoder(name, 2).runtime.endswith("float32")  # type: ignore[attr-defined]
 
 
 def made_by_openvino(_spec: EncoderSpec, parallel: int, *, bfloat16: bool) -> tuple[str, int]:

@@ -91,6 +91,19 @@ def test_large_jpegs_at_a_reduced_scale_have_nearly_the_features_of_the_full_one
         assert 0 <= row["phash_bits"]["mean"] <= row["phash_bits"]["worst"] <= 8
 
 
+def test_encoders_are_measured_by_each_runtime(tmp_path: Path) -> None:
+    result = short("encoders", tmp_path)
+
+    rows = result["encoders"]
+    assert {row["encoder"] for row in rows} == {"dinov2-small"}
+    assert [row["runtime"].split()[0] for row in rows] == ["ONNX", "OpenVINO"]
+    for row in rows:
+        assert row["pictures_per_second"] > 0
+        assert row["load_seconds"] > 0
+        assert row["words_per_second"] is None
+        assert row["peak_bytes"] > 50e6
+
+
 def test_precision_is_perfect_where_classes_differ_in_colour(tmp_path: Path) -> None:
     result = short("precision", tmp_path)
 

@@ -115,6 +115,20 @@ def test_other_weights_of_the_same_encoder_make_another_graph_and_another_space(
     assert len(list((here / SPEC.name).glob("image-*.onnx"))) == 1
 
 
+def test_a_tower_is_not_loaded_from_weights_that_replaced_those_of_the_other(
+    here: Path, published: Path
+) -> None:
+    models.add(SPEC, published)
+    encoder = load_encoder(SPEC.name)
+    write_weights(
+        published / "open_clip_model.safetensors", SMALL["clip-vit-b32"].architecture, seed=1,
+        open_clip=True,
+    )  # fmt: skip
+    models.add(SPEC, published)
+    with pytest.raises(LookalikeError, match="have been replaced by others meanwhile"):
+        encoder.encode_words(["car"])  # type: ignore[attr-defined]
+
+
 def test_weights_of_another_encoder_are_refused_and_what_was_there_stays(
     here: Path, published: Path, tmp_path: Path
 ) -> None:
@@ -149,6 +163,18 @@ def test_damaged_weights_are_refused_in_one_line(
     with pytest.raises(LookalikeError, match=told) as caught:
         models.add(RESNET, file)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("shape", "offsets"), [([9, 9], [0, 16]), ([4], [-4, 12]), ([2], [0, 4])])
+def test_a_table_of_contents_that_lies_is_refused(
+    here: Path, tmp_path: Path, shape: list[int], offsets: list[int]
+) -> None:
+    entry = {"conv1.weight": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}
+    header = json.dumps(entry).encode()
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    with pytest.raises(LookalikeError, match=r"conv1\.weight has another size than its shape"):
+        models.add(RESNET, file)
 
 
 def test_weights_that_were_cut_off_are_refused(here: Path, tmp_path: Path) -> None:
@@ -492,6 +518,22 @@ def test_models_list_says_what_is_here(
     assert f"{SPEC.weights}: missing; lookalike models get {SPEC.name}" in lines[SPEC.name]
     assert "to be had by: lookalike models get resnet50" in lines["resnet50"]
     assert "in the package" in lines["efficientnet-lite0"]
+
+
+def test_models_get_downloads_says_what_came_and_shows_no_progress_to_a_file(
+    hub: Hub, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "get", SPEC.name]) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    weights, vocabulary, ready = told.err.splitlines()
+    digest = sha256(hub.folder / "open_clip_model.safetensors")
+    assert weights.endswith(f"{SPEC.weights}: 0.2 MB, SHA-256 {digest}")
+    assert "tokenizer.json" in vocabulary
+    assert ready.startswith(f"lookalike: encoder {SPEC.name}: ready")
+    assert main(["models", "list"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if SPEC.name in line]
+    assert "downloaded" in row
 
 
 @pytest.mark.parametrize("command", [["get", "nonesuch"], ["add", "nonesuch", "x"]])

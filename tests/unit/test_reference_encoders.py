@@ -71,7 +71,8 @@ def test_a_resnet_is_torchvisions(patch: pytest.MonkeyPatch, tmp_path: Path) -> 
     )
 
 
-def test_resnet50_is_torchvisions(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_resnet50_is_torchvisions_in_full_size(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     small = Small("resnet50", 2048, ARCHITECTURES["resnet50"])
     same_as_torchvision(patch, tmp_path, small, reference.torchvision().models.resnet50(), IMAGENET)
 

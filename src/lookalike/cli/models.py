@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 
 from lookalike.cli.output import print_json, talk
 from lookalike.errors import InputError, LookalikeError
@@ -108,8 +106,6 @@ def _state(row: dict[str, str | int | float | bool | None]) -> str:
 
 def run_get(options: argparse.Namespace) -> int:
     """Download an encoder's weights."""
-    if not sys.stderr.isatty():
-        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the client is imported
     _tell(models.get(_spec(options.name)), options.name)
     return 0
 

@@ -46,7 +46,10 @@ CATALOGUE = {spec.name: spec for spec in (_FLOAT, _INTEGERS, *DOWNLOADABLE)}
 
 
 RUNTIME_VARIABLE = "LOOKALIKE_RUNTIME"
-"""Names a runtime: ``onnxruntime`` or ``openvino``; by default the faster of those installed."""
+"""Names a runtime: ``onnxruntime``, ``openvino``, or what ONNX Runtime is to use (``coreml``,
+``cuda``, ``directml``); by default the faster of those installed."""
+
+_RUNTIMES = ("onnxruntime", "openvino", "coreml", "cuda", "directml")
 
 
 def load_encoder(name: str, parallel: int = 0) -> Encoder:
@@ -85,15 +88,17 @@ def _downloaded(spec: EncoderSpec, parallel: int) -> Encoder:
 def _run(spec: EncoderSpec, parallel: int) -> Encoder:
     # Imported here: a runtime takes a quarter of a second that a search by id need not pay.
     wanted = os.environ.get(RUNTIME_VARIABLE, "")
-    if wanted not in ("", "onnxruntime", "openvino"):
-        raise InputError(f"{RUNTIME_VARIABLE}={wanted}: not known; use onnxruntime or openvino")
+    if wanted not in ("", *_RUNTIMES):
+        known = ", ".join(_RUNTIMES)
+        raise InputError(f"{RUNTIME_VARIABLE}={wanted}: not known; use one of: {known}")
     if wanted == "openvino" and find_spec("openvino") is None:
         raise MissingExtraError("the runtime OpenVINO", "openvino")
-    if wanted == "openvino" or (not wanted and _openvino_pays(parallel)):
+    bfloat16 = spec.shipped and multiplies_in_bfloat16()  # of others it was not measured
+    if wanted == "openvino" or (not wanted and _openvino_pays(parallel, bfloat16=bfloat16)):
         try:
             from lookalike.features.encoders.openvino import OpenVinoEncoder
 
-            return OpenVinoEncoder(spec, max(1, parallel), bfloat16=multiplies_in_bfloat16())
+            return OpenVinoEncoder(spec, max(1, parallel), bfloat16=bfloat16)
         except ImportError as error:  # installed, but not for this system
             if wanted:
                 raise LookalikeError(
@@ -102,10 +107,11 @@ def _run(spec: EncoderSpec, parallel: int) -> Encoder:
                 ) from error
     from lookalike.features.encoders.onnx import OnnxEncoder
 
-    return OnnxEncoder(spec, max(1, parallel))
+    accelerator = "" if wanted == "onnxruntime" else wanted
+    return OnnxEncoder(spec, max(1, parallel), accelerator)
 
 
-def _openvino_pays(parallel: int) -> bool:
+def _openvino_pays(parallel: int, *, bfloat16: bool) -> bool:
     """Whether OpenVINO is installed and faster than ONNX Runtime here, without a GPU.
 
     In float32 both give the same vectors; OpenVINO is faster where many pictures follow each other,
@@ -113,13 +119,13 @@ def _openvino_pays(parallel: int) -> bool:
     """
     if find_spec("openvino") is None:
         return False
-    if multiplies_in_bfloat16():
+    if bfloat16:
         return True
     if parallel == 0:
         return False
-    from lookalike.features.encoders.onnx import built_for_gpu
+    from lookalike.features.encoders.onnx import built_for
 
-    return not built_for_gpu()
+    return not built_for("cuda")
 
 
 def multiplies_in_bfloat16(description: str = "/proc/cpuinfo") -> bool:

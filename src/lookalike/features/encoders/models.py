@@ -148,9 +148,14 @@ def graph_file(spec: EncoderSpec, tower: Tower) -> Path:
     """The graph of one tower, beside the weights of ``spec.weights_digest``; built if need be.
 
     Raises MissingExtraError without the library ``onnx``, LookalikeError for weights that are not
-    this encoder's.
+    this encoder's, or have been replaced since ``held``.
     """
-    folder = folder_of(spec)
+    model = checked(spec)
+    folder = model.folder
+    if model.files[spec.weights].sha256 != spec.weights_digest:
+        raise LookalikeError(
+            f"encoder {spec.name}: its weights have been replaced by others meanwhile; begin again"
+        )
     path = folder / f"{tower}-v{VERSION}-{spec.weights_digest[:_DIGITS]}.onnx"
     if not path.exists():
         graph = built(spec, Weights(folder / spec.weights), tower)

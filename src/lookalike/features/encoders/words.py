@@ -60,7 +60,7 @@ class WordsEncoder:
     def _session(self) -> Any:
         from lookalike.features.encoders.onnx import session
 
-        return session(str(graph_file(self.spec, "words")), cores())
+        return session(str(graph_file(self.spec, "words")), cores())  # one text: the processor
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

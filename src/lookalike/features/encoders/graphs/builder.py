@@ -77,9 +77,13 @@ class Weights:
             if name == "__metadata__":
                 continue
             start, end = entry["data_offsets"]
+            tensor = Tensor(entry["dtype"], tuple(entry["shape"]), 8 + length + start)
             if 8 + length + end > size:
                 raise ValueError(f"it ends before {name} does")
-            yield name, Tensor(entry["dtype"], tuple(entry["shape"]), 8 + length + start)
+            _, bytes_each = _DTYPES.get(tensor.dtype, ("", 0))
+            if start < 0 or (bytes_each and math.prod(tensor.shape) * bytes_each != end - start):
+                raise ValueError(f"{name} has another size than its shape")
+            yield name, tensor
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
