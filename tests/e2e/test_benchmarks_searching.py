@@ -105,6 +105,15 @@ def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
     assert result["all pairs"]["lookalike"]["precision"]["share"] > 0.9
 
 
+def test_marks_of_why_tell_more_than_chance(tmp_path: Path) -> None:
+    result = short("why", tmp_path)
+    assert set(result["ways"]) == {"default", "hiding alone", "thorough"}
+    for own in result["ways"].values():
+        assert 0 < own["area"] <= 0.2
+        assert own["fills"]["blur"]["times"] > 1
+    assert result["command"]["PNG"]["p50_ms"] > result["command"]["PNG"]["cpu_p50_ms"] / 2 > 0
+
+
 def test_no_benchmark_is_left_without_a_test() -> None:
     tests = "".join(Path(path).read_text() for path in (__file__, indexing.__file__))
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - PARTS
