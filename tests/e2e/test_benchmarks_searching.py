@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e import test_benchmarks_indexing as indexing
 from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
 
@@ -105,6 +107,7 @@ def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
     assert result["all pairs"]["lookalike"]["precision"]["share"] > 0.9
 
 
+@pytest.mark.long
 def test_marks_of_why_tell_more_than_chance(tmp_path: Path) -> None:
     result = short("why", tmp_path)
     assert set(result["ways"]) == {"default", "hiding alone", "thorough"}
