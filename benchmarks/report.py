@@ -364,6 +364,34 @@ def encoders(result: dict[str, Any]) -> str:
     )
 
 
+def why(result: dict[str, Any]) -> str:
+    rows = []
+    for way, own in result["ways"].items():
+        for fill, figures in own["fills"].items():
+            low, high = figures["interval"]
+            falls = [f"{figures[name]:.3f}" for name in ("marked", "random")]
+            rows.append([way, fill, *falls, f"{figures['times']:.2f} ({low:.2f} to {high:.2f})"])
+    head = ["way", "hidden by", "fall, marked", "fall, random", "times (95 % interval)"]
+    starts = [
+        [name, f"{own['p50_ms']:.0f}", f"{own['p99_ms']:.0f}", f"{own['cpu_p50_ms']:.0f}"]
+        for name, own in result["command"].items()
+    ]
+    times = ", ".join(
+        f"{way} {own['a_picture_p50_ms']:.0f} ms" for way, own in result["ways"].items()
+    )
+    nothing = ", ".join(f"{way} {own['nothing_marked']}" for way, own in result["ways"].items())
+    area = result["ways"]["default"]["area"]
+    return (
+        f"{result['pairs']} pairs, both pictures of each; {area:.0%} of a picture marked. How far"
+        " the score falls when the marks are hidden, and a random rectangle as large.\n\n"
+        + table(head, rows)
+        + f"\n\nPictures with nothing marked: {nothing}. A picture in a warm process: {times}."
+        " The whole command, milliseconds:\n\n"
+        + table(["sheet", "median", "99th percentile", "processor time"], starts)
+        + "\n"
+    )
+
+
 SECTIONS = [
     ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
     (
@@ -408,6 +436,7 @@ SECTIONS = [
     ),
     ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
     ("parts", "Labels of parts", "parts.py PHOTOS", parts),
+    ("why", "Why two pictures are alike", "why.py SMALL", why),
 ]
 
 

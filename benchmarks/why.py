@@ -47,14 +47,14 @@ def main() -> None:
     options = parser.parse_args()
     require(parser, options, "library")
     if options.short:
-        options.pairs = 2
+        options.pairs = 1
     with opened(options) as library:
         pairs = list(drawn(library, options.pairs, options.seed))
         result = {
             "provenance": provenance(),
             "records": len(library),
             "pairs": len(pairs),
-            "command": commands(library.folder, pairs[: 2 if options.short else STARTS]),
+            "command": commands(library.folder, pairs[:STARTS]),
             "ways": measured(library._encoder_of(library.space), pairs, options.seed),
         }
     deliver(options.name, result, short=options.short)

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e import test_benchmarks_indexing as indexing
 from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
 
@@ -111,6 +113,16 @@ def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
     for change in ("re-encoded, quality 30", "resized to 50 %", "flipped"):
         assert found[change]["recall"]["share"] == 1, change
     assert result["all pairs"]["lookalike"]["precision"]["share"] > 0.9
+
+
+@pytest.mark.long
+def test_marks_of_why_tell_more_than_chance(tmp_path: Path) -> None:
+    result = short("why", tmp_path)
+    assert set(result["ways"]) == {"default", "hiding alone", "thorough"}
+    for own in result["ways"].values():
+        assert 0 < own["area"] <= 0.2
+        assert own["fills"]["blur"]["times"] > 1
+    assert result["command"]["PNG"]["p50_ms"] > result["command"]["PNG"]["cpu_p50_ms"] / 2 > 0
 
 
 def test_no_benchmark_is_left_without_a_test() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from lookalike.present.page import data_address, escaped
-from lookalike.present.sheet import FAINT, FRAME, INK, PAPER, fitted, font_of
+from lookalike.present.sheet import FAINT, FRAME, INK, PAPER, RULE, fitted, font_of
 from lookalike.types import Likeness, SharedColour, Why, WhySide
 
 SIDE = 560
@@ -29,11 +29,11 @@ _LEAST_LABEL = 46
 
 
 def highlighted(side: WhySide) -> Image.Image:
-    """The picture, what is not marked dark and nearly grey, a thin line between.
+    """The picture to fit ``SIDE``, what is not marked dark and nearly grey, a thin line between.
 
-    The whole picture as it is if nothing is marked, or all of it.
+    The whole picture in its colours if nothing is marked, or all of it.
     """
-    picture = Image.open(io.BytesIO(side.jpeg)).convert("RGB")
+    picture = _scaled(Image.open(io.BytesIO(side.jpeg)).convert("RGB"))
     if not side.boxes or side.marked.all():
         return picture
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
@@ -78,7 +78,7 @@ def write_why_png(why: Why, path: Path) -> None:
 
 def draw_why(why: Why) -> Image.Image:
     """The answer as an RGB picture: title, both pictures, the colours that they share."""
-    pictures = [_scaled(highlighted(side)) for side in (why.query, why.hit)]
+    pictures = [highlighted(side) for side in (why.query, why.hit)]
     high = max(picture.height for picture in pictures)
     top = _MARGIN + 74
     below = top + high + 88
@@ -130,6 +130,7 @@ def _bar(
         if end - at >= _LEAST_LABEL:
             pen.text((round(at), top + _BAR + 6), f"{share:.0%}", INK, font_of(13))
         at, told = end, told + share
+    pen.rectangle([left, top, left + SIDE - 1, top + _BAR - 1], outline=RULE)
     rest = left + SIDE - at
     if rest >= _LEAST_LABEL + 90:
         pen.text((round(at) + 10, top + 9), f"other colours {1 - told:.0%}", FAINT, font_of(13))
@@ -139,9 +140,10 @@ def _bar(
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fafaf8; --ink: #1c1c1e; --faint: #6b6b70;
-  --frame: #e8e8e4; }
+  --frame: #e8e8e4; --rule: #cdcdc8; }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #18181a; --ink: #ececea; --faint: #9c9ca2; --frame: #26262a; } }
+  :root { --paper: #18181a; --ink: #ececea; --faint: #9c9ca2; --frame: #26262a;
+    --rule: #3a3a40; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem; max-width: 1300px; background: var(--paper);
   color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
@@ -159,7 +161,7 @@ figcaption span { display: block; color: var(--faint); font-size: .9rem; overflo
   text-overflow: ellipsis; white-space: nowrap; }
 figcaption span:first-child { color: var(--ink); font-size: 1rem; margin-top: .5rem; }
 .bar { display: flex; height: 2.2rem; border-radius: 4px; overflow: hidden; margin-top: .75rem;
-  background: var(--frame); }
+  background: var(--frame); outline: 1px solid var(--rule); }
 .shares { display: flex; font-size: .85rem; color: var(--faint); margin-top: .25rem;
   font-variant-numeric: tabular-nums; }
 .shares span { overflow: hidden; white-space: nowrap; }
@@ -259,5 +261,5 @@ def _captions(side: WhySide) -> list[str]:
         notes.append("part of it")
     if side.from_thumbnail:
         notes.append(f"from the thumbnail: {side.from_thumbnail}")
-    told = f"without the bright parts the score falls by {side.fall:.2f}" if side.boxes else ""
+    told = f"without the bright parts the score falls by {side.fall:.2f}" if side.fall else ""
     return [name, " · ".join(note for note in (*notes, told) if note)]
