@@ -74,6 +74,12 @@ def open_clip() -> Any:
     return _imported("open_clip")
 
 
+def timm() -> Any:
+    """The library that publishes torchvision's weights on the Hub."""
+    torchvision()
+    return _imported("timm")
+
+
 def tensors(path: Path) -> dict[str, Any]:
     """A safetensors file as PyTorch's tensors."""
     torch()

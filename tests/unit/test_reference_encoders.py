@@ -26,7 +26,7 @@ from lookalike.features.encoders.graphs.siglip import Siglip
 from lookalike.features.encoders.preparing import prepare
 from lookalike.features.encoders.words import load_tokenizer
 from tests import reference
-from tests.models import END, SMALL, Small, use, write_tokenizer, write_weights
+from tests.models import END, SMALL, Small, shapes_of, use, write_tokenizer, write_weights
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 HALF = (0.5, 0.5, 0.5)
@@ -103,6 +103,22 @@ def same_as_torchvision(
     np.testing.assert_allclose(ours.vectors, unit(seen[0]), **CLOSE)
     largest = np.abs(logits.numpy()).max()
     np.testing.assert_allclose(ours.logits / largest, logits.numpy() / largest, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("resnet50", "resnet50.tv_in1k"), ("resnet50-v2", "resnet50.tv2_in1k"),
+     ("inception-v3", "inception_v3.tv_in1k")],
+)  # fmt: skip
+def test_tensors_are_called_as_in_the_files_that_timm_publishes(name: str, published: str) -> None:
+    spec = CATALOGUE[name]
+    with reference.torch().device("meta"):  # its numbers are not looked at
+        model = reference.timm().create_model(published, pretrained=False)
+    theirs = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    wanted = shapes_of(ARCHITECTURES[spec.architecture])
+    assert len(wanted) > 260
+    assert wanted.items() <= theirs.items()
+    assert spec.hub[0].repository == f"timm/{published}"
 
 
 # -- transformers ----------------------------------------------------------------------------------

@@ -93,11 +93,11 @@ def _run(spec: EncoderSpec, parallel: int) -> Encoder:
         raise InputError(f"{RUNTIME_VARIABLE}={wanted}: not known; use one of: {known}")
     if wanted == "openvino" and find_spec("openvino") is None:
         raise MissingExtraError("the runtime OpenVINO", "openvino")
-    bfloat16 = spec.shipped and multiplies_in_bfloat16()  # of others it was not measured
-    if wanted == "openvino" or (not wanted and _openvino_pays(parallel, bfloat16=bfloat16)):
+    if wanted == "openvino" or (not wanted and _openvino_pays(spec, parallel)):
         try:
             from lookalike.features.encoders.openvino import OpenVinoEncoder
 
+            bfloat16 = spec.shipped and multiplies_in_bfloat16()  # of others it was not measured
             return OpenVinoEncoder(spec, max(1, parallel), bfloat16=bfloat16)
         except ImportError as error:  # installed, but not for this system
             if wanted:
@@ -111,15 +111,16 @@ def _run(spec: EncoderSpec, parallel: int) -> Encoder:
     return OnnxEncoder(spec, max(1, parallel), accelerator)
 
 
-def _openvino_pays(parallel: int, *, bfloat16: bool) -> bool:
+def _openvino_pays(spec: EncoderSpec, parallel: int) -> bool:
     """Whether OpenVINO is installed and faster than ONNX Runtime here, without a GPU.
 
     In float32 both give the same vectors; OpenVINO is faster where many pictures follow each other,
-    but takes longer to begin with, which one picture does not make up for.
+    but takes longer to begin with, which one picture does not make up for. Downloadable encoders
+    gained little by it, and their weights are in memory twice.
     """
-    if find_spec("openvino") is None:
+    if not spec.shipped or find_spec("openvino") is None:
         return False
-    if bfloat16:
+    if multiplies_in_bfloat16():
         return True
     if parallel == 0:
         return False
