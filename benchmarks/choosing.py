@@ -1,6 +1,6 @@
 """When to use which way of comparing? Methods, the weight of colour, shortlists, bins, changes.
 
-    python benchmarks/choosing.py LIBRARY [--queries N] [--name NAME]
+    python benchmarks/choosing.py LIBRARY [--queries N] [--only PART,...]
 
 LIBRARY is a library of photos in class folders (``lookalike index PHOTOS --library LIBRARY``).
 Beside it, a set is made in which class and colour both matter: photos of each class tinted in six
@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import colorsys
 import itertools
+import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from common import deliver, library_parser, provenance, require, short_library
+from common import RESULTS, deliver, library_parser, provenance, require, short_library
 from PIL import Image
 
 from lookalike import Library, Method
@@ -42,8 +43,8 @@ COLOURINGS = (
 NOISE = 0.005
 """Half of the 95 % interval of P@5 over all photos of Caltech-101."""
 
-STUDIED, CHANGED = 3_000, 100
-"""Pictures among which colours are compared, and those that are changed."""
+STUDIED, COLOUR_QUERIES, CHANGED = 2_000, 200, 60
+"""Pictures among which colours are compared, those searched with, and those that are changed."""
 
 HUES, EACH, TINT = 6, 5, 0.5
 K = 5
@@ -52,25 +53,42 @@ K = 5
 def main() -> None:
     parser = library_parser(__doc__, "choosing")
     parser.add_argument("--queries", type=int, default=1_000, help="per half and set, at most")
+    parser.add_argument("--only", help="some parts, by commas; the result keeps the others")
     options = parser.parse_args()
     require(parser, options, "library")
     queries = 12 if options.short else options.queries
-    hues = (2, 3) if options.short else (HUES, EACH)
     with (
         short_library() if options.short else Library.open(options.library) as library,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        result: dict[str, Any] = {"provenance": provenance(), "k": K, "queries": queries}
-        made = Path(scratch) / "made"
-        tint(classes_of(library), made, *hues)
-        with Library.open(Path(scratch) / "library", create=True) as tinted:
-            tinted.add([made])
-            result["photos"] = compared(library, queries)
-            result["tinted"] = compared(tinted, queries)
-            result["mix"] = mixed(library, tinted, queries)
-        result["colours"] = coloured(library, 8 if options.short else 300)
-        result["found_again"] = found_again(library, 4 if options.short else 100)
-    deliver(options.name, result, short=options.short)
+        made = Made(library, Path(scratch), *((2, 3) if options.short else (HUES, EACH)))
+        found = {
+            part: {"provenance": provenance(), **PARTS[part](library, made, queries)}
+            for part in (options.only.split(",") if options.only else PARTS)
+        }
+        made.close()
+    path = RESULTS / f"{options.name}.json"
+    before = json.loads(path.read_text()) if options.only and path.exists() else {}
+    deliver(options.name, {**before, "provenance": provenance(), **found}, short=options.short)
+
+
+class Made:
+    """The tinted set as a library, made when it is first asked for."""
+
+    def __init__(self, source: Library, folder: Path, hues: int, each: int) -> None:
+        self._source, self._folder, self._size = source, folder, (hues, each)
+        self._library: Library | None = None
+
+    def library(self) -> Library:
+        if self._library is None:
+            tint(classes_of(self._source), self._folder / "made", *self._size)
+            self._library = Library.open(self._folder / "library", create=True)
+            self._library.add([self._folder / "made"])
+        return self._library
+
+    def close(self) -> None:
+        if self._library is not None:
+            self._library.close()
 
 
 def classes_of(library: Library) -> dict[str, list[Path]]:
@@ -171,7 +189,7 @@ def thumbnails(library: Library) -> tuple[list[UUID], list[bytes], list[str]]:
     return ids, [data for _, data in stored], [min(given.of[id_]) for id_ in ids]
 
 
-def coloured(library: Library, queries: int) -> list[dict[str, Any]]:
+def coloured(library: Library, queries: int) -> dict[str, Any]:
     """Bins and parts, by the two metrics that find most, from thumbnails."""
     _, images, labels = thumbnails(library)
     some = np.linspace(0, len(images) - 1, min(STUDIED, len(images))).astype(int).tolist()
@@ -183,7 +201,12 @@ def coloured(library: Library, queries: int) -> list[dict[str, Any]]:
         trials += colour_study(
             images, labels, [colouring], METRICS, k=K, queries=queries, changed=changed
         )
-    return [rounded(asdict(trial)) for trial in trials]
+    return {
+        "pictures": len(images),
+        "queries": queries,
+        "changed": changed,
+        "trials": [rounded(asdict(trial)) for trial in trials],
+    }
 
 
 def found_again(library: Library, count: int) -> dict[str, Any]:
@@ -221,6 +244,15 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [rounded(one) for one in value]
     return round(value, 4) if isinstance(value, float) else value
+
+
+PARTS: dict[str, Callable[[Library, Made, int], dict[str, Any]]] = {
+    "photos": lambda library, made, queries: compared(library, queries),
+    "tinted": lambda library, made, queries: compared(made.library(), queries),
+    "mix": lambda library, made, queries: mixed(library, made.library(), queries),
+    "colours": lambda library, made, queries: coloured(library, min(queries, COLOUR_QUERIES)),
+    "found_again": lambda library, made, queries: found_again(library, min(queries, CHANGED)),
+}
 
 
 if __name__ == "__main__":
