@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from .command import Command
 from .gallery import photo
@@ -62,6 +63,17 @@ def test_a_table_of_labels_gives_the_same_figures_as_json(
     assert said["methods"][0]["precision"] == written["methods"][0]["precision"]
 
 
+def test_a_plot_is_a_picture_of_all_methods(labelled: Command, tmp_path: Path) -> None:
+    way = ("evaluate", "--labels", "folders", "--by", "meaning,colour", "--metrics", "intersection")
+    labelled(*way, "--plot", tmp_path / "plot.svg").done()
+    drawn = (tmp_path / "plot.svg").read_text()
+    for name in ("meaning", "colour, intersection", "nDCG@5", "bytes a record"):
+        assert f"<!-- {name} -->" in drawn
+    labelled(*way, "--plot", tmp_path / "plot.png").done()
+    with Image.open(tmp_path / "plot.png") as image:
+        assert image.width == 11 * 150
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -70,6 +82,7 @@ def test_a_table_of_labels_gives_the_same_figures_as_json(
         (("--labels", "folders", "--by", "smell"), ("smell", "meaning")),
         (("--labels", "folders", "--metrics", "taste"), ("'taste'", "intersection")),
         (("--labels", "folders", "-k", "0"), ("k 0",)),
+        (("--labels", "folders", "--plot", "plot.doc"), ("plot.doc", ".png or .svg")),
         ((), ("--labels",)),
     ],
 )

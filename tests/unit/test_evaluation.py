@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 
 from lookalike import Library, Method
 from lookalike.errors import InputError
-from lookalike.evaluate.evaluation import Candidates, Quality, recommend
-from lookalike.evaluate.metrics import Estimate
+from lookalike.evaluate.evaluation import Candidates, Exam, Quality, recommend
+from lookalike.evaluate.labels import labels_of
+from lookalike.evaluate.metrics import Estimate, RankingMeasures
+from lookalike.query.tables import Tables
+from lookalike.stores import SqliteStore
 from tests.conftest import BLUE, RED, ToyEncoder, plain
 
 MEANING = [Method()]
@@ -76,6 +80,18 @@ def test_any_common_label_is_enough(coloured: Library, flags: Path) -> None:
     # Of the two others, one shares a label with red/0, both with red/1, one with blue/0.
     assert quality.precision.mean == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
     assert quality.recall.mean == 1
+
+
+def test_precisions_alone_are_those_of_the_whole_exam(coloured: Library, flags: Path) -> None:
+    lines = {"red/0.png": "a", "red/1.png": "a", "blue/0.png": "a", "blue/1.png": "b"}
+    given = labels_of(labels(flags, lines), coloured.ledger())
+    with contextlib.closing(SqliteStore(coloured.folder)) as store:
+        tables = Tables(store, store.spaces()[0], coloured.folder / "derived")
+        exam = Exam([tables], given, 9, 1, RankingMeasures())
+        whole = exam.sit(tables, Method("colour")).precision
+        alone = exam.precisions(tables, Method("colour"))
+    assert alone.tolist() == whole.tolist()
+    assert sorted(alone.tolist()) == [0, 1, 1]  # blue/0 finds blue/1, whose label is another
 
 
 def test_pictures_without_a_label_are_not_searched(coloured: Library, flags: Path) -> None:

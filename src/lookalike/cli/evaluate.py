@@ -12,6 +12,7 @@ from lookalike.cli.output import add_library_option, print_json, talk, unwritabl
 from lookalike.errors import InputError
 from lookalike.evaluate.evaluation import Candidates, Evaluation, Quality
 from lookalike.evaluate.metrics import Estimate
+from lookalike.evaluate.plot import check_plot, write_plot
 from lookalike.library import Library
 from lookalike.present.table import columns
 from lookalike.query import METHODS
@@ -53,11 +54,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     tried.add_argument("--spaces", metavar="NAME,...", help="encoders (see: spaces)")
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="all figures as JSON; - for stdout")
+    output.add_argument(
+        "--plot", type=Path, metavar="FILE", help="what methods find and cost, as .png or .svg"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, and print the table and the recommendation."""
+    if options.plot:
+        check_plot(options.plot)  # before minutes of work
     with Library.open(options.library) as library:
         evaluation = library.evaluate(
             options.labels,
@@ -75,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
         print(table(evaluation))
     if options.json not in (None, "-"):
         _write_json(Path(options.json), evaluation)
+    if options.plot:
+        _write_plot(options.plot, evaluation)
     return 0
 
 
@@ -134,3 +142,11 @@ def _write_json(path: Path, evaluation: Evaluation) -> None:
     except OSError as error:
         raise unwritable(path, "the evaluation", error) from error
     talk(f"figures: {path}")
+
+
+def _write_plot(path: Path, evaluation: Evaluation) -> None:
+    try:
+        write_plot(evaluation, path)
+    except OSError as error:
+        raise unwritable(path, "the plot", error) from error
+    talk(f"plot: {path}")

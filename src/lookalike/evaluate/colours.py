@@ -34,9 +34,9 @@ class Colouring:
     grid: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bins <= 256 or self.grid < 1:
+        if not 1 <= self.bins <= 64 or not 1 <= self.grid <= 8:
             raise InputError(
-                f"bins {self.bins}, grid {self.grid}: 1 to 256 bins a channel, a grid of at least 1"
+                f"bins {self.bins}, grid {self.grid}: 1 to 64 bins a channel, a grid of 1 to 8"
             )
 
     @property
@@ -59,8 +59,9 @@ class Colouring:
         codes = (pixels[..., 0] * self.bins + pixels[..., 1]) * self.bins + pixels[..., 2]
         rows, columns = (np.arange(length) * self.grid // length for length in codes.shape)
         parts = rows[:, None] * self.grid + columns
-        found, counts = np.unique(parts * self.bins**3 + codes, return_counts=True)
-        return found, counts / counts.sum()
+        counts = np.bincount((parts * self.bins**3 + codes).ravel(), minlength=self.size)
+        found = np.flatnonzero(counts)
+        return found, counts[found] / counts.sum()
 
 
 class Colours:
