@@ -46,6 +46,7 @@ from lookalike.stores import SqliteStore
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     LABEL_SOURCES,
+    Label,
     LabelCount,
     LedgerRow,
     Likeness,
@@ -328,6 +329,23 @@ class Library:
                     " efficientnet-lite0, too"
                 )
             return count_categories(index, top)
+
+    def shown_by(self, record: UUID, least: float = 0.1) -> list[Label]:
+        """What a record shows with a confidence of at least ``least``: classes and all above them.
+
+        The widest first, then the labels of its parts and those that were given to it. Raises
+        InputError for an id that is not in the library.
+        """
+        with readable_errors(self.folder):
+            if self._reader().get([record]) == [None]:
+                raise InputError(f"{record}: no record of {self.folder} has this id")
+            index = self._current().labelled_by.categories
+            row = index.row_of(record)
+            labels = [] if row is None else [
+                Label(one.name, share, one.id) for one, share in index.shown(row, least)
+            ]  # fmt: skip
+            parts = [] if row is None else index.part_labels(row)
+            return [*labels, *parts, *self._reader().labels([record])[0]]
 
     def random_record(self, seed: int | None = None) -> UUID:
         """The id of a record drawn evenly; the same seed and library give the same one."""

@@ -400,12 +400,13 @@ def _hit_dict(hit: Hit) -> dict[str, Any]:
         "distance": hit.distance,
         "input_scores": list(hit.input_scores),
         "likeness": hit.likeness.value if hit.likeness else None,
-        "label": _label_dict(hit.label),
-        "labels": [_label_dict(label) for label in hit.labels],
+        "label": label_dict(hit.label),
+        "labels": [label_dict(label) for label in hit.labels],
     }
 
 
-def _label_dict(label: Label | None) -> dict[str, Any] | None:
+def label_dict(label: Label | None) -> dict[str, Any] | None:
+    """A label as plain values for JSON."""
     if label is None:
         return None
     return {

@@ -69,3 +69,15 @@ def test_a_library_with_tiles_keeps_them_current(mosaics: Path, tmp_path: Path) 
     found = command("search", album / "sky.png", "--category", "cat", "--paths").done().paths
     assert [Path(path).name for path in found] == ["both.png"]
     assert not any("parts" in line for line in command("index", album).done().talk)
+
+
+def test_what_one_picture_shows_is_listed_with_its_parts(tiled: Command, mosaics: Path) -> None:
+    shown = tiled("categories", "--of", mosaics / "both.png", "--json").done().json()["shows"]
+    names = [label["name"] for label in shown]
+    assert {"animal", "cat"} & {*names} or "espresso" in names
+    parts = [label for label in shown if "part" in label]
+    assert len(parts) >= 2
+    assert all(0.8 <= label["confidence"] <= 1 for label in parts)
+    text = tiled("categories", "--of", mosaics / "both.png").done().text
+    assert "part 0" in text
+    tiled("categories", "--of", mosaics / "none.png").refused(2, "cannot be read")

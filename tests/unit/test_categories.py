@@ -216,6 +216,15 @@ def test_a_row_is_as_surely_a_cat_as_all_its_kinds_together() -> None:
     np.testing.assert_allclose(found, [0.7, 0.05, 0.1], atol=1e-3)
 
 
+def test_what_a_row_shows_comes_with_all_above_it_the_widest_first() -> None:
+    shown = index_of().shown(1, 0.5)
+    names = [category.name for category, _ in shown]
+    assert names[0] == "animal"
+    assert names[-1] == "dalmatian"
+    assert "dog" in names
+    assert all(share == pytest.approx(0.9, abs=0.06) for _, share in shown)
+
+
 def test_rows_are_counted_for_what_they_surely_show_and_all_above() -> None:
     counts, labelled = index_of().counts()
     tree = category_tree()

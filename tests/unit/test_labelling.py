@@ -244,6 +244,14 @@ def test_a_record_is_found_by_its_path_or_by_its_content(coloured: Library, tmp_
         coloured.record_at(tmp_path / "none.png")
 
 
+def test_what_a_record_shows_has_the_labels_given_to_it(coloured: Library) -> None:
+    (first, *_) = coloured.matching("width > 0")
+    coloured.label("Rex", [first])
+    assert [(one.name, one.source) for one in coloured.shown_by(first)] == [("Rex", "own")]
+    with pytest.raises(InputError, match="no record of"):
+        coloured.shown_by(UUID(int=1))
+
+
 def test_labels_stay_with_a_file_that_moves_and_go_with_the_record(
     coloured: Library, tmp_path: Path
 ) -> None:

@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Iterator
 
 from lookalike.cli.index import positive
-from lookalike.cli.output import add_library_option, print_json, talk
+from lookalike.cli.output import add_library_option, print_json, record_of, talk
 from lookalike.library import Library
+from lookalike.present.table import columns, printable
 from lookalike.query.categories import CategoryCount
+from lookalike.types import label_dict
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,6 +30,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="N",
         help="leave out categories with fewer pictures (default: %(default)s)",
     )
+    parser.add_argument(
+        "--of", metavar="IMAGE", help="what one picture of the library shows: a file or a record id"
+    )
     parser.add_argument("--depth", type=positive, metavar="N", help="so many levels at most")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=run)
@@ -36,6 +41,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace) -> int:
     """Count, and print the tree."""
     with Library.open(options.library) as library:
+        if options.of is not None:
+            return _print_one(library, options.of, as_json=options.json)
         counted = library.categories(options.name)
     if options.json:
         print_json({
@@ -48,6 +55,21 @@ def run(options: argparse.Namespace) -> int:
         for line in _lines(one, 0, options.least, options.depth):
             print(line)
     talk(f"{counted.unsure:,} of {counted.records:,} pictures are unsure")
+    return 0
+
+
+def _print_one(library: Library, image: str, *, as_json: bool) -> int:
+    """What one picture shows: confidence, name, and of whom it is or in which part."""
+    labels = library.shown_by(record_of(library, image))
+    if as_json:
+        print_json({"shows": [label_dict(label) for label in labels]})
+        return 0
+    rows = []
+    for label in labels:
+        part = "" if label.part is None else "part " + ", ".join(f"{n:g}" for n in label.part)
+        given = "" if label.source is None else f"label ({label.source})"
+        rows.append([f"{label.confidence:.2f}", printable(label.name), given or part])
+    print(columns(["share", "shows", ""], rows, "r"))
     return 0
 
 

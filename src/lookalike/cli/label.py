@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
-from uuid import UUID
 
-from lookalike.cli.output import add_library_option, print_json, talk
+from lookalike.cli.output import add_library_option, print_json, record_of, talk
 from lookalike.errors import InputError
 from lookalike.labelling import LabelReport, read_names
 from lookalike.library import Library
@@ -73,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _by_hand(library: Library, options: argparse.Namespace) -> None:
-    records = [_record(library, text) for text in options.images]
+    records = [record_of(library, text) for text in options.images]
     if options.where is not None:
         records += library.matching(options.where)
     if not records:
@@ -81,16 +79,6 @@ def _by_hand(library: Library, options: argparse.Namespace) -> None:
         raise InputError(f"--as {options.own}: {what}; give IMAGEs or another --where")
     library.label(options.own, records)
     talk(f"labelled {options.own!r}: {len(set(records)):,}")
-
-
-def _record(library: Library, text: str) -> UUID:
-    try:
-        return UUID(text.removeprefix("id:"))
-    except ValueError:
-        found = library.record_at(os.path.expanduser(text))
-        if found is None:
-            raise InputError(f"{text}: not a picture of this library; index it first") from None
-        return found
 
 
 def _tell(report: LabelReport, file: str | None, as_json: bool) -> None:

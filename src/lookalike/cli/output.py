@@ -9,10 +9,14 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+from uuid import UUID
 
-from lookalike.errors import StorageError
+from lookalike.errors import InputError, StorageError
 from lookalike.present.table import printable
+
+if TYPE_CHECKING:
+    from lookalike.library import Library
 
 
 def talk(message: str) -> None:
@@ -91,3 +95,14 @@ def add_library_option(parser: argparse.ArgumentParser) -> None:
         help="the library's folder (default: $LOOKALIKE_LIBRARY, else lookalike in your data"
         " folder)",
     )
+
+
+def record_of(library: Library, text: str) -> UUID:
+    """The record that a file or an id stands for; raises InputError if it is not in the library."""
+    try:
+        return UUID(text.removeprefix("id:"))
+    except ValueError:
+        found = library.record_at(os.path.expanduser(text))
+        if found is None:
+            raise InputError(f"{text}: not a picture of this library; index it first") from None
+        return found

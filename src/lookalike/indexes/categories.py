@@ -15,7 +15,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.categories import CONFIDENT, Category, best_label, category_tree, class_shares
+from lookalike.categories import (
+    CONFIDENT,
+    Category,
+    best_label,
+    categories_of,
+    category_tree,
+    class_shares,
+)
 from lookalike.categories.labels import worth_saying
 from lookalike.categories.tree import CLASSES
 from lookalike.indexes.derived import (
@@ -140,6 +147,12 @@ class CategoryIndex(IdentifiedRows):
         if self.empty:
             return None
         return best_label(self.classes[row], self.shares[row].astype(np.float32), least)
+
+    def shown(self, row: int, least: float) -> list[tuple[Category, float]]:
+        """All categories worth saying that a row shows with this confidence, the widest first."""
+        if self.empty:
+            return []
+        return categories_of(self.classes[row], self.shares[row].astype(np.float32), least)
 
     def part_labels(self, row: int) -> list[Label]:
         """What parts of a row's picture surely show, each once, where it is shown the surest."""
