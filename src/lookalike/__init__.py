@@ -7,8 +7,8 @@ from lookalike.config import IndexOptions
 from lookalike.errors import LookalikeError
 from lookalike.library import Library
 from lookalike.query.search import Method
-from lookalike.types import Hit, SearchResult
+from lookalike.types import Hit, SearchResult, Why
 
 __version__ = "0.1.0"
 
-__all__ = ["Hit", "IndexOptions", "Library", "LookalikeError", "Method", "SearchResult"]
+__all__ = ["Hit", "IndexOptions", "Library", "LookalikeError", "Method", "SearchResult", "Why"]

@@ -453,8 +453,8 @@ class SharedColour:
 class WhySide:
     """One of two compared pictures, and which of its parts make it like the other.
 
-    ``relevance`` float32 (rows, columns), 0..1, over the whole picture: how far the score falls if
-    a place is hidden, as a share of the most telling place; 0 where hiding raises it.
+    ``relevance`` float32 (rows, columns), 0..1, over the whole picture: how much of the score comes
+    from a place, as a share of the most telling place's; 0 where it would rise without.
     ``marked``: the places that matter most, bool of the same shape; ``boxes`` around each connected
     piece of them, the most telling first; all empty where nothing is telling. ``fall``: by how much
     hiding all that is marked lowers the score.
@@ -503,7 +503,7 @@ class Why:
             return "the two are the same picture: all of it is alike"
         if self.hardly_alike:
             return "hardly anything makes these two alike"
-        return "the parts that stay bright make these two alike"
+        return "the marked parts make these two alike"
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain values for JSON; maps as rows of numbers, pictures left out."""

@@ -132,13 +132,15 @@ def _direct(
     rows, columns = grid[0] * FINER, grid[1] * FINER
     left, top, width, height = places.box
     whole = np.zeros((rows, columns))
-    y = slice(round(rows * top), max(round(rows * top) + 1, round(rows * (top + height))))
-    x = slice(
-        round(columns * left), max(round(columns * left) + 1, round(columns * (left + width)))
-    )
-    inside = whole[y, x]
+    inside = whole[_span(rows, top, height), _span(columns, left, width)]
     inside[:] = _resized(np.asarray(places.vectors @ target, np.float64), inside.shape)
     return whole
+
+
+def _span(count: int, start: float, part: float) -> slice:
+    """Which of ``count`` rows or columns a part of the picture covers, at least one."""
+    first = min(round(count * start), count - 1)
+    return slice(first, max(first + 1, round(count * (start + part))))
 
 
 def _level(values: DoubleArray) -> DoubleArray:
