@@ -15,13 +15,14 @@ from PIL import Image, ImageDraw, ImageEnhance
 from lookalike import Library
 from lookalike.duplicates import DuplicateOptions, Relation
 from lookalike.duplicates import hashes as hashing
-from lookalike.duplicates.align import SYMMETRIES, Alignments, Placer, likeness, refined
+from lookalike.duplicates.align import SYMMETRIES, Alignments, Placer, agreement, refined
 from lookalike.duplicates.connected import components
 from lookalike.duplicates.groups import missing_pairs, stars
 from lookalike.duplicates.hashes import near_pairs, sign_hashes, under_symmetry
-from lookalike.duplicates.rasters import area_matrix, grey_rasters, without_local_mean
+from lookalike.duplicates.rasters import area_matrix, grey_rasters
 from lookalike.duplicates.relations import Pairs, changes_of
 from lookalike.errors import InputError, LibraryLockedError
+from lookalike.kernels.pictures_reference import without_local_mean
 from lookalike.stores import SqliteStore
 
 DATA = Path(skimage.__file__).parent / "data"
@@ -93,9 +94,10 @@ def test_a_crop_is_placed_and_refined_to_where_it_was_cut() -> None:
     rasters = np.stack([grey(CAT), grey(crop), grey(COFFEE)])
     score, start = Placer(rasters).place(np.array([0, 0]), np.array([1, 2]))
     assert score[0] > 0.8 > score[1]
-    whole, part = (grey(image, 64).astype(np.float32)[None] for image in (CAT, crop))
-    at = refined(whole, part, start.take(np.array([0])), 10)
-    seen = likeness(whole, part, at)
+    both = np.stack([grey(image, 64) for image in (CAT, crop)]).astype(np.float32)
+    whole, part = np.array([0]), np.array([1])
+    at = refined(both, whole, part, start.take(np.array([0])), 10)
+    seen = agreement(both, whole, part, at)
     middle = at.shift[0] + 0.5
     expected = [(45 + 0.4 * CAT.width) / CAT.width, (30 + 0.4 * CAT.height) / CAT.height]
     assert middle == pytest.approx(expected, abs=0.02)
@@ -104,9 +106,9 @@ def test_a_crop_is_placed_and_refined_to_where_it_was_cut() -> None:
 
 
 def test_a_picture_is_like_itself_and_not_like_another() -> None:
-    one, two = (grey(image, 64).astype(np.float32)[None] for image in (CAT, COFFEE))
-    at = Alignments.of_symmetries(np.array([0]))
-    itself, other = likeness(one, one, at), likeness(one, two, at)
+    both = np.stack([grey(image, 64) for image in (CAT, COFFEE)]).astype(np.float32)
+    one, two, at = np.array([0]), np.array([1]), Alignments.of_symmetries(np.array([0]))
+    itself, other = agreement(both, one, one, at), agreement(both, one, two, at)
     for name in ("detail", "overall", "agreeing", "common", "gain"):
         assert getattr(itself, name)[0] == pytest.approx(1, abs=1e-3), name
     assert itself.largest[0] == pytest.approx(0, abs=0.01)
@@ -115,8 +117,8 @@ def test_a_picture_is_like_itself_and_not_like_another() -> None:
 
 def test_a_flat_picture_is_like_nothing() -> None:
     flat = np.full((1, 64, 64), 99, np.float32)
-    at = Alignments.of_symmetries(np.array([0]))
-    assert likeness(flat, flat, at).detail[0] == 0
+    one, at = np.array([0]), Alignments.of_symmetries(np.array([0]))
+    assert agreement(flat, one, one, at).detail[0] == 0
 
 
 def test_averages_are_those_of_the_covered_samples() -> None:
