@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.duplicates.rasters import COARSE, area_matrix
-from lookalike.kernels import pictures, products
-from lookalike.kernels.pictures_reference import FAINTEST, without_local_mean
+from lookalike.kernels import pictures
+from lookalike.kernels.pictures import WINDOW
 from lookalike.types import FloatArray, PixelArray
 
 Rows = NDArray[np.int64]
 
-WINDOW = 12
 MIDDLE = 0.6
-"""The middle of a picture that is looked for, as a share of its sides; so many pixels wide."""
+"""The middle of a picture that is looked for, as a share of its sides; ``WINDOW`` pixels wide."""
 
 SIZES = (0.7, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4)
 """How large the first picture is taken, by its own size, when the middle is looked for."""
@@ -64,13 +63,6 @@ class Alignments:
 # -- coarsely --------------------------------------------------------------------------------------
 
 
-def _unit(windows: NDArray[np.floating]) -> FloatArray:
-    """Rows less their mean, of length 1; faint ones shorter."""
-    windows = windows - windows.mean(-1, keepdims=True)
-    length = np.linalg.norm(windows, axis=-1, keepdims=True)
-    return np.asarray(windows / np.maximum(length, np.float32(FAINTEST * WINDOW)), np.float32)
-
-
 class Placer:
     """Looks for the middle of pictures in others. ``rasters`` uint8 (n, COARSE, COARSE)."""
 
@@ -78,49 +70,23 @@ class Placer:
         self._rasters = rasters
         full = WINDOW / MIDDLE
         self._sides = sorted({max(WINDOW, round(full * size)) for size in SIZES})
-        self._scalers = [area_matrix(COARSE, side) for side in self._sides]
         edge = COARSE * (1 - MIDDLE) / 2
-        self._middle = area_matrix(COARSE, WINDOW, edge, COARSE - edge)
+        self._ways = pictures.Ways(
+            area_matrix(COARSE, WINDOW, edge, COARSE - edge),
+            [area_matrix(COARSE, side) for side in self._sides],
+            REACH,
+        )
         self._places = self._window_places()
 
-    def _flat(self, rows: NDArray[np.int64]) -> FloatArray:
-        return without_local_mean(self._rasters[rows].astype(np.float32), REACH)
-
-    def place(
-        self, first: NDArray[np.int64], second: NDArray[np.int64]
-    ) -> tuple[FloatArray, Alignments]:
+    def place(self, first: Rows, second: Rows) -> tuple[FloatArray, Alignments]:
         """How well the middle of each second picture, or its mirror image, is found in the first.
 
-        Pairs (m,) are ordered by ``first``. The best correlation, -1..1, float32 (m,), and where.
+        The best correlation, -1..1, float32 (m,), and where. Quicker where ordered by ``first``.
         """
-        whole, start = np.unique(first, return_index=True)
-        others = self._flat(second)
-        patches = np.stack([others, others[:, :, ::-1]], 1)
-        middles = _unit((self._middle @ patches @ self._middle.T).reshape(len(first), 2, -1))
-        windows = self._windows(self._flat(whole))
-        score = np.empty((len(first), 2), np.float32)
-        found = np.empty((len(first), 2), np.int64)
-        for own, at, end in zip(windows, start, [*start[1:], len(first)], strict=True):
-            wanted = middles[at:end].reshape(-1, WINDOW * WINDOW)
-            correlation = products(wanted, own)
-            best = correlation.argmax(1)
-            found[at:end] = best.reshape(-1, 2)
-            score[at:end] = correlation[np.arange(len(best)), best].reshape(-1, 2)
-        mirrored = score.argmax(1)
-        place = self._places[found[np.arange(len(first)), mirrored]]
-        matrix = SYMMETRIES[mirrored] * place[:, :1, None]
-        return score.max(1), Alignments(matrix, place[:, 1:] - np.float32(0.5))
-
-    def _windows(self, images: FloatArray) -> FloatArray:
-        """All windows of all sizes, of length 1, float32 (n, windows, WINDOW * WINDOW)."""
-        shape = (WINDOW, WINDOW)
-        parts = [
-            np.lib.stride_tricks.sliding_window_view(scaler @ images @ scaler.T, shape, (1, 2))
-            for scaler in self._scalers
-        ]
-        return np.concatenate(
-            [_unit(part.reshape(len(images), -1, WINDOW * WINDOW)) for part in parts], 1
-        )
+        score, window, mirrored = pictures.place(self._rasters, first, second, self._ways)
+        found = self._places[window]
+        matrix = SYMMETRIES[mirrored] * found[:, :1, None]
+        return score, Alignments(matrix, found[:, 1:] - np.float32(0.5))
 
     def _window_places(self) -> FloatArray:
         """The size of each window by the middle it is compared with, and its middle (x, y)."""

@@ -34,7 +34,7 @@ PLACED = 0.55
 COARSE_DETAIL, COARSE_AGREEING, LEAST_COMMON = 0.55, 0.6, 0.3
 """What two pictures must reach coarsely to be compared finely; see ``align.Agreement``."""
 
-_PLACED_AT_ONCE, _REFINED_AT_ONCE, _FINE_AT_ONCE = 256, 64, 512
+_PLACED_AT_ONCE, _REFINED_AT_ONCE, _FINE_AT_ONCE = 4_096, 256, 512
 _FIRST_STEPS, _MORE_STEPS, _FINE_STEPS = 4, 3, 3
 SURE = 0.95
 """Detail from which an alignment is good enough as it is."""

@@ -43,9 +43,12 @@ def _rasters(jpegs: Sequence[bytes | None], mode: str, shape: tuple[int, ...]) -
 
 def _raster(jpeg: bytes, mode: str, side: int) -> PixelArray:
     with Image.open(io.BytesIO(jpeg)) as image:
-        image.draft(mode, (side, side))  # decodes no more than is needed
+        drafted = image.draft(mode, (side, side))  # decodes no more than is needed
+        # Sizes decoded at a reduced scale are rounded up: 225 pixels become 113, of which the
+        # picture fills 112.5. Without its true box it would be squeezed by a third of a pixel.
+        box = drafted[1] if drafted else None
         plain = image if image.mode == mode else image.convert(mode)
-        return np.asarray(plain.resize((side, side), Image.Resampling.HAMMING))
+        return np.asarray(plain.resize((side, side), Image.Resampling.HAMMING, box=box))
 
 
 @functools.cache

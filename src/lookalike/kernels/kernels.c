@@ -1661,3 +1661,282 @@ EXPORT void lookalike_planes_apart(int level, const float *planes, int channels,
     CALL(level, apart_all,
          (planes, channels, side, first, second, count, matrix, shift, gain, out));
 }
+
+/* ---- looking for the middle of one picture in another -----------------------------------------
+
+   The middle of the second, 12 pixels wide, and its mirror image are compared with every window of
+   12 x 12 pixels of the first at several sizes. Pixels are taken in 1/64 and the middle, which has
+   mean 0 and length 1, in 1/8192, so that sums of products fit 32 bits; two rows are taken at
+   once. */
+
+#define RASTER 32
+#define WINDOW 12
+#define SIZES 8 /* at most */
+#define MOST_WINDOWS 20 /* across or down, a multiple of 4 */
+#define PIXEL_STEPS 64.0f
+#define MIDDLE_STEPS 8192.0f
+#define AHEAD 4 /* rows of windows that are taken together */
+
+typedef struct {
+    int sizes;
+    const int32_t *sides;      /* of the first at each size, 12 to 28 */
+    const float *scalers;      /* (sum of sides, 32) */
+    const float *middle;       /* (12, 32) */
+} Ways;
+
+/* The first picture at all sizes: rows interleaved with those below, and what makes scores. */
+typedef struct {
+    int32_t rows[SIZES][RASTER][RASTER];
+    float factor[SIZES][MOST_WINDOWS][RASTER]; /* not a number where there is no window */
+} Windows;
+
+typedef void Dots(const int32_t *rows, const int32_t *middles, int32_t *sums);
+
+/* Sums of 4 rows of 16 windows for 2 middles (2, 6, 12): int32 (2, 4, 16). */
+static void dots_plain(const int32_t *rows, const int32_t *middles, int32_t *sums)
+{
+    for (int i = 0; i < 2 * AHEAD * WIDE; i++) sums[i] = 0;
+    for (int m = 0; m < 2; m++)
+        for (int k = 0; k < WINDOW / 2; k++)
+            for (int x = 0; x < WINDOW; x++) {
+                int32_t both = middles[(m * WINDOW / 2 + k) * WINDOW + x];
+                for (int r = 0; r < AHEAD; r++)
+                    for (int j = 0; j < WIDE; j++) {
+                        int32_t pixels = rows[(r + 2 * k) * RASTER + x + j];
+                        sums[(m * AHEAD + r) * WIDE + j] +=
+                            (int16_t)pixels * (int16_t)both + (pixels >> 16) * (both >> 16);
+                    }
+            }
+}
+
+#if X86
+AVX2 static void dots_avx2(const int32_t *rows, const int32_t *middles, int32_t *sums)
+{
+    for (int half = 0; half < 2; half++) {
+        __m256i sum[2][AHEAD];
+        for (int m = 0; m < 2; m++)
+            for (int r = 0; r < AHEAD; r++) sum[m][r] = _mm256_setzero_si256();
+        for (int k = 0; k < WINDOW / 2; k++)
+            for (int x = 0; x < WINDOW; x++)
+                for (int r = 0; r < AHEAD; r++) {
+                    __m256i pixels = _mm256_loadu_si256(
+                        (const void *)(rows + (r + 2 * k) * RASTER + x + 8 * half));
+                    for (int m = 0; m < 2; m++)
+                        sum[m][r] = _mm256_add_epi32(
+                            sum[m][r],
+                            _mm256_madd_epi16(pixels, _mm256_set1_epi32(middles[
+                                (m * WINDOW / 2 + k) * WINDOW + x])));
+                }
+        for (int m = 0; m < 2; m++)
+            for (int r = 0; r < AHEAD; r++)
+                _mm256_storeu_si256((void *)(sums + (m * AHEAD + r) * WIDE + 8 * half), sum[m][r]);
+    }
+}
+
+AVX512 static void dots_avx512(const int32_t *rows, const int32_t *middles, int32_t *sums)
+{
+    __m512i sum[2][AHEAD];
+    for (int m = 0; m < 2; m++)
+        for (int r = 0; r < AHEAD; r++) sum[m][r] = _mm512_setzero_si512();
+    for (int k = 0; k < WINDOW / 2; k++)
+        for (int x = 0; x < WINDOW; x++)
+            for (int r = 0; r < AHEAD; r++) {
+                __m512i pixels =
+                    _mm512_loadu_si512((const void *)(rows + (r + 2 * k) * RASTER + x));
+                for (int m = 0; m < 2; m++)
+                    sum[m][r] = _mm512_dpwssd_epi32(
+                        sum[m][r], pixels,
+                        _mm512_set1_epi32(middles[(m * WINDOW / 2 + k) * WINDOW + x]));
+            }
+    for (int m = 0; m < 2; m++)
+        for (int r = 0; r < AHEAD; r++)
+            _mm512_storeu_si512((void *)(sums + (m * AHEAD + r) * WIDE), sum[m][r]);
+}
+#endif
+
+INLINE int32_t rounded(float value) { return (int32_t)(value < 0 ? value - 0.5f : value + 0.5f); }
+
+INLINE int32_t interleaved(int32_t low, int32_t high)
+{
+    return (int32_t)((uint32_t)(low & 0xffff) | (uint32_t)high << 16);
+}
+
+INLINE void flatten(const uint8_t *raster, int reach, float *out)
+{
+    float image[RASTER * RASTER], sums[RASTER * RASTER];
+    for (int i = 0; i < RASTER * RASTER; i++) image[i] = (float)raster[i];
+    without_local_mean(image, RASTER, reach, out, sums);
+}
+
+/* matrix (m, 32) * image (32, 32) * matrix^T, in steps; the matrix is mostly 0. */
+INLINE void scale(const float *matrix, int m, const float *image, float *out)
+{
+    float down[RASTER * RASTER] = {0};
+    for (int i = 0; i < m; i++)
+        for (int k = 0; k < RASTER; k++) {
+            float weight = matrix[i * RASTER + k];
+            if (weight == 0) continue;
+            for (int x = 0; x < RASTER; x++) down[i * RASTER + x] += weight * image[k * RASTER + x];
+        }
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < m; j++) out[i * m + j] = 0;
+    for (int j = 0; j < m; j++)
+        for (int k = 0; k < RASTER; k++) {
+            float weight = matrix[j * RASTER + k];
+            if (weight == 0) continue;
+            for (int i = 0; i < m; i++) out[i * m + j] += weight * down[i * RASTER + k];
+        }
+}
+
+/* One size of the first picture, int32 in steps (side, side), made ready. */
+INLINE void prepare_size(const int32_t *pixels, int side, int32_t rows[RASTER][RASTER],
+                         float factor[MOST_WINDOWS][RASTER])
+{
+    int64_t sum[29][29] = {{0}}, squares[29][29] = {{0}};
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++) {
+            int64_t own = pixels[y * side + x];
+            sum[y + 1][x + 1] = own + sum[y][x + 1] + sum[y + 1][x] - sum[y][x];
+            squares[y + 1][x + 1] =
+                own * own + squares[y][x + 1] + squares[y + 1][x] - squares[y][x];
+            int32_t below = y + 1 < side ? pixels[(y + 1) * side + x] : 0;
+            rows[y][x] = interleaved((int32_t)own, below);
+        }
+    const float faintest = FAINTEST * WINDOW, steps = PIXEL_STEPS * MIDDLE_STEPS;
+    for (int y = 0; y + WINDOW <= side; y++)
+        for (int x = 0; x + WINDOW <= side; x++) {
+            int to_y = y + WINDOW, to_x = x + WINDOW;
+            double total = (double)(sum[to_y][to_x] - sum[y][to_x] - sum[to_y][x] + sum[y][x]);
+            double square = (double)(squares[to_y][to_x] - squares[y][to_x] - squares[to_y][x]
+                                     + squares[y][x]);
+            double varies = square - total * total / (WINDOW * WINDOW);
+            float length = (float)root64(varies > 0 ? varies : 0) / PIXEL_STEPS;
+            factor[y][x] = 1 / (larger(length, faintest) * steps);
+        }
+}
+
+INLINE void prepare_windows(const uint8_t *raster, const Ways *ways, int reach, Windows *windows)
+{
+    float flat[RASTER * RASTER], scaled[RASTER * RASTER];
+    int32_t pixels[RASTER * RASTER];
+    const float *scaler = ways->scalers;
+    flatten(raster, reach, flat);
+    for (int k = 0; k < ways->sizes; k++) {
+        int side = ways->sides[k];
+        for (int y = 0; y < RASTER; y++)
+            for (int x = 0; x < RASTER; x++) windows->rows[k][y][x] = 0;
+        for (int y = 0; y < MOST_WINDOWS; y++)
+            for (int x = 0; x < RASTER; x++) windows->factor[k][y][x] = __builtin_nanf("");
+        scale(scaler, side, flat, scaled);
+        for (int i = 0; i < side * side; i++) pixels[i] = rounded(scaled[i] * PIXEL_STEPS);
+        prepare_size(pixels, side, windows->rows[k], windows->factor[k]);
+        scaler += side * RASTER;
+    }
+}
+
+/* The middle of a picture and its mirror image, two rows interleaved: int32 (2, 6, 12). */
+INLINE void prepare_middle(const uint8_t *raster, const Ways *ways, int reach, int32_t *out)
+{
+    const int n = WINDOW * WINDOW;
+    float flat[RASTER * RASTER], middle[RASTER * RASTER], mean = 0, square = 0;
+    flatten(raster, reach, flat);
+    scale(ways->middle, WINDOW, flat, middle);
+    for (int i = 0; i < n; i++) mean += middle[i] / (float)n;
+    for (int i = 0; i < n; i++) square += (middle[i] - mean) * (middle[i] - mean);
+    float by = MIDDLE_STEPS / larger(root(square), FAINTEST * WINDOW);
+    for (int k = 0; k < WINDOW / 2; k++)
+        for (int x = 0; x < WINDOW; x++) {
+            int32_t upper = rounded((middle[2 * k * WINDOW + x] - mean) * by);
+            int32_t lower = rounded((middle[(2 * k + 1) * WINDOW + x] - mean) * by);
+            out[k * WINDOW + x] = interleaved(upper, lower);
+            out[n / 2 + k * WINDOW + WINDOW - 1 - x] = interleaved(upper, lower);
+        }
+}
+
+typedef struct { float score[2][WIDE]; int32_t window[2][WIDE]; } Finds;
+
+INLINE void keep_better(const int32_t *sums, const float *factor, int32_t window, int m,
+                        Finds *finds)
+{
+    for (int j = 0; j < WIDE; j++) {
+        float score = (float)sums[j] * factor[j];
+        int better = score > finds->score[m][j];
+        finds->score[m][j] = better ? score : finds->score[m][j];
+        finds->window[m][j] = better ? window + j : finds->window[m][j];
+    }
+}
+
+INLINE void find_middle(const Windows *windows, const Ways *ways, const int32_t *middles, Dots *dots,
+                        Finds *finds)
+{
+    int32_t sums[2 * AHEAD * WIDE], number = 0;
+    for (int m = 0; m < 2; m++)
+        for (int j = 0; j < WIDE; j++) {
+            finds->score[m][j] = -2;
+            finds->window[m][j] = 0;
+        }
+    for (int k = 0; k < ways->sizes; k++) {
+        int many = ways->sides[k] - WINDOW + 1;
+        for (int y = 0; y < many; y += AHEAD)
+            for (int x = 0; x < many; x += WIDE) {
+                int from = x && x + WIDE > many ? many - WIDE : x;
+                dots(&windows->rows[k][y][from], middles, sums);
+                for (int m = 0; m < 2; m++)
+                    for (int r = 0; r < AHEAD; r++)
+                        keep_better(sums + (m * AHEAD + r) * WIDE, &windows->factor[k][y + r][from],
+                                    number + (y + r) * many + from, m, finds);
+            }
+        number += many * many;
+    }
+}
+
+INLINE void place_all(const uint8_t *rasters, PAIRS, const Ways *ways, int reach, Dots *dots,
+                      float *score, int32_t *window, int8_t *mirrored)
+{
+    Windows windows;
+    Finds finds;
+    int32_t middles[WINDOW * WINDOW];
+    for (int64_t pair = 0; pair < count; pair++) {
+        if (!pair || first[pair] != first[pair - 1])
+            prepare_windows(rasters + first[pair] * RASTER * RASTER, ways, reach, &windows);
+        prepare_middle(rasters + second[pair] * RASTER * RASTER, ways, reach, middles);
+        find_middle(&windows, ways, middles, dots, &finds);
+        score[pair] = -2;
+        for (int m = 0; m < 2; m++)
+            for (int j = 0; j < WIDE; j++)
+                if (finds.score[m][j] > score[pair]) {
+                    score[pair] = finds.score[m][j];
+                    window[pair] = finds.window[m][j];
+                    mirrored[pair] = (int8_t)m;
+                }
+    }
+}
+
+#define PLACE_PARAMETERS                                                                          \
+    (const uint8_t *rasters, PAIRS, const Ways *ways, int reach, float *score, int32_t *window,   \
+     int8_t *mirrored)
+static void place_plain PLACE_PARAMETERS
+{
+    place_all(rasters, first, second, count, ways, reach, dots_plain, score, window, mirrored);
+}
+#if X86
+AVX2 static void place_avx2 PLACE_PARAMETERS
+{
+    place_all(rasters, first, second, count, ways, reach, dots_avx2, score, window, mirrored);
+}
+AVX512 static void place_avx512 PLACE_PARAMETERS
+{
+    place_all(rasters, first, second, count, ways, reach, dots_avx512, score, window, mirrored);
+}
+#endif
+
+/* The best window for the middle of each second picture, or for its mirror image. Pairs with the
+   same first come quicker together. Windows are numbered by size, row and column. */
+EXPORT void lookalike_place(int level, const uint8_t *rasters, PAIRS, const float *middle,
+                            const float *scalers, const int32_t *sides, int sizes, int reach,
+                            float *score, int32_t *window, int8_t *mirrored)
+{
+    const Ways ways = {sizes, sides, scalers, middle};
+    CALL(level, place,
+         (rasters, first, second, count, &ways, reach, score, window, mirrored));
+}

@@ -7,11 +7,12 @@ Alignments are improved by the inverse compositional Gauss-Newton method (S. Bak
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.types import FloatArray
+from lookalike.types import FloatArray, PixelArray
 
 Rows = NDArray[np.int64]
 
@@ -163,6 +164,58 @@ def _correlation(one: FloatArray, two: FloatArray, weights: FloatArray) -> Float
     size = np.sqrt((one**2 * weights).sum(1) * (two**2 * weights).sum(1))
     out: FloatArray = product / np.maximum(size, np.float32(1e-3))
     return out
+
+
+WINDOW = 12
+
+
+def unit(windows: NDArray[np.floating]) -> FloatArray:
+    """Rows less their mean, of length 1; faint ones shorter."""
+    windows = windows - windows.mean(-1, keepdims=True)
+    length = np.linalg.norm(windows, axis=-1, keepdims=True)
+    return np.asarray(windows / np.maximum(length, np.float32(FAINTEST * WINDOW)), np.float32)
+
+
+def place(
+    rasters: PixelArray,
+    first: Rows,
+    second: Rows,
+    middle: FloatArray,
+    scalers: Sequence[FloatArray],
+    reach: int,
+) -> tuple[FloatArray, NDArray[np.int32], NDArray[np.int8]]:
+    """See ``pictures.place``."""
+    score = np.empty(len(first), np.float32)
+    window, mirrored = np.empty(len(first), np.int32), np.empty(len(first), np.int8)
+    known = -1
+    for pair, (one, two) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        if one != known:
+            own, known = _windows(flat(rasters[one], reach), scalers), one
+        other = flat(rasters[two], reach)
+        wanted = unit(
+            np.stack([(middle @ way @ middle.T).ravel() for way in (other, other[:, ::-1])])
+        )
+        found = wanted @ own.T
+        best = found.max(1)
+        mirrored[pair] = best.argmax()
+        score[pair], window[pair] = best.max(), found[mirrored[pair]].argmax()
+    return score, window, mirrored
+
+
+def flat(raster: PixelArray, reach: int) -> FloatArray:
+    """A raster uint8 (side, side) less its local mean, float32."""
+    out: FloatArray = without_local_mean(raster[None].astype(np.float32), reach)[0]
+    return out
+
+
+def _windows(image: FloatArray, scalers: Sequence[FloatArray]) -> FloatArray:
+    """All windows of all sizes, of length 1, float32 (windows, WINDOW * WINDOW)."""
+    shape = (WINDOW, WINDOW)
+    parts = [
+        np.lib.stride_tricks.sliding_window_view(scaler @ image @ scaler.T, shape)
+        for scaler in scalers
+    ]
+    return np.concatenate([unit(part.reshape(-1, WINDOW * WINDOW)) for part in parts])
 
 
 def planes_apart(
