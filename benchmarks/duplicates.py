@@ -258,6 +258,7 @@ def full(library: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "lookalike", "duplicates", "--json", "--library", library]
     done = common.watched(command).checked()
     report = json.loads(done.out)
+    made = library / "made.npz"
     return {
         "records": report["compared"],
         "seconds": round(done.seconds, 1),
@@ -268,6 +269,27 @@ def full(library: Path) -> dict[str, Any]:
         "pairs": report["pairs"],
         "groups": len(report["groups"]),
         "left_out": report["left_out"],
+        "planted": planted(report, made) if made.exists() else None,
+    }
+
+
+def planted(report: dict[str, Any], made: Path) -> dict[str, Any]:
+    """How many of the copies that ``duplicates_library.py`` planted share a group with the original.
+
+    Only those of which both are there, as they are not if the library was not finished.
+    """
+    plan, count = np.load(made), report["compared"]
+    group = np.full(count, -1)
+    for number, own in enumerate(report["groups"]):
+        for copy in [own["best"], *own["others"]]:
+            group[int(Path(copy["path"]).stem)] = number
+    source, change = plan["source"][:count], plan["change"][:count]
+    there = np.flatnonzero((source >= 0) & (source < count))
+    found = (group[there] >= 0) & (group[there] == group[source[there]])
+    return {
+        name: share(int(found[mine].sum()), int(mine.sum()))
+        for number, name in enumerate(CHANGES)
+        for mine in [change[there] == number]
     }
 
 

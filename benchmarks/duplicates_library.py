@@ -189,6 +189,7 @@ def write_library(
     drawn = draw_vectors(generator, plan)
     started = time.perf_counter()
     own = SqliteStore(out, write=True)
+    np.savez(out / "made.npz", source=plan.source, change=plan.change)  # true if stopped, too
     run = own.run(space)
     for at, made in batches(plan, workers):
         run.put([outcome(at + place, one, drawn[at + place]) for place, one in enumerate(made)])
@@ -196,7 +197,6 @@ def write_library(
             print(f"{at} of {count}, {time.perf_counter() - started:.0f} s", flush=True)
     run.finish([], complete=False)
     own.close()
-    np.savez(out / "made.npz", source=plan.source, change=plan.change)
 
 
 def main() -> None:
