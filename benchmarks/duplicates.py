@@ -274,7 +274,7 @@ def full(library: Path) -> dict[str, Any]:
 
 
 def planted(report: dict[str, Any], made: Path) -> dict[str, Any]:
-    """How many of the copies that ``duplicates_library.py`` planted share a group with the original.
+    """How many copies that ``duplicates_library.py`` planted share a group with the original.
 
     Only those of which both are there, as they are not if the library was not finished.
     """
