@@ -9,7 +9,8 @@ one library, whose pairs are found by the library and by imagededup's four hashe
 threshold. Per change: recall is the share of photos whose changed copy was found as a pair with the
 unchanged one; precision the share of all pairs found between an unchanged and a so changed picture
 that are of one photo, or of two that are themselves duplicates: TWINS below names those, each
-looked at by eye. Intervals are Wilson's, 95 %. VENV: ``pip install imagededup torch==2.13.0``.
+looked at by eye. Intervals are Wilson's, 95 %. ``duplicates_bursts.py`` makes shots with times of a
+tenth as many pairs of photos. VENV: ``pip install imagededup torch==2.13.0``.
 
 --full only measures seconds and memory of ``lookalike duplicates --json`` on LIBRARY.
 """
@@ -29,6 +30,8 @@ from typing import Any
 import common
 import numpy as np
 from changed import CHANGES, ORIGINAL, half_of, write_set
+from duplicates_bursts import bursts, write_bursts
+from duplicates_library import write_library
 from PIL import Image
 
 from lookalike import Library
@@ -65,6 +68,13 @@ def main() -> None:
             options.photos, options.count = Path(scratch) / "photos", 6
             patchworks(options.photos, 24, 4)
         result |= made_set(options, work / "set", work / "library")
+        result["bursts"] = made_bursts(options, work / "bursts", work / "bursts library")
+        if options.short:
+            drawn = work / "drawn"
+            write_library(
+                work / "bursts", work / "bursts library", drawn, count=120, copies=0.2, seed=0
+            )
+            result["full"] = full(drawn)
     common.deliver("duplicates", result, short=options.short)
 
 
@@ -156,6 +166,14 @@ def by_paths(
                 out.append((min(a, b), max(a, b)))
                 relations.append(relation)
     return np.array(out, np.int64).reshape(-1, 2), relations
+
+
+def made_bursts(options: argparse.Namespace, folder: Path, library: Path) -> dict[str, Any]:
+    scenes = max(2, options.count // 10)
+    if not folder.exists():
+        write_bursts(half_of(options.photos, "second"), folder, scenes, options.seed)
+    found, _ = kept(folder.with_name("bursts.json"), lambda: own_pairs(folder, library))
+    return bursts(found, len(list(folder.iterdir())), share)
 
 
 class Truth:

@@ -176,7 +176,7 @@ def batches(plan: Plan, workers: int) -> Iterator[tuple[int, list[tuple[bytes, t
 
 
 def write_library(
-    photos: Path, like: Path, out: Path, *, count: int, copies: float, seed: int, workers: int
+    photos: Path, like: Path, out: Path, *, count: int, copies: float, seed: int, workers: int = 2
 ) -> None:
     global _photos, _near
     store = SqliteStore(like)
