@@ -9,7 +9,8 @@ one library, whose pairs are found by the library and by imagededup's four hashe
 threshold. Per change: recall is the share of photos whose changed copy was found as a pair with the
 unchanged one; precision the share of all pairs found between an unchanged and a so changed picture
 that are of one photo, or of two that are themselves duplicates: TWINS below names those, each
-looked at by eye. Intervals are Wilson's, 95 %. VENV: ``pip install imagededup torch==2.13.0``.
+looked at by eye. Intervals are Wilson's, 95 %. ``duplicates_bursts.py`` makes shots with times of a
+tenth as many pairs of photos. VENV: ``pip install imagededup torch==2.13.0``.
 
 --full only measures seconds and memory of ``lookalike duplicates --json`` on LIBRARY.
 """
@@ -29,6 +30,8 @@ from typing import Any
 import common
 import numpy as np
 from changed import CHANGES, ORIGINAL, half_of, write_set
+from duplicates_bursts import bursts, write_bursts
+from duplicates_library import write_library
 from PIL import Image
 
 from lookalike import Library
@@ -65,6 +68,13 @@ def main() -> None:
             options.photos, options.count = Path(scratch) / "photos", 6
             patchworks(options.photos, 24, 4)
         result |= made_set(options, work / "set", work / "library")
+        result["bursts"] = made_bursts(options, work / "bursts", work / "bursts library")
+        if options.short:
+            drawn = work / "drawn"
+            write_library(
+                work / "bursts", work / "bursts library", drawn, count=120, copies=0.2, seed=0
+            )
+            result["full"] = full(drawn)
     common.deliver("duplicates", result, short=options.short)
 
 
@@ -156,6 +166,14 @@ def by_paths(
                 out.append((min(a, b), max(a, b)))
                 relations.append(relation)
     return np.array(out, np.int64).reshape(-1, 2), relations
+
+
+def made_bursts(options: argparse.Namespace, folder: Path, library: Path) -> dict[str, Any]:
+    scenes = max(2, options.count // 10)
+    if not folder.exists():
+        write_bursts(half_of(options.photos, "second"), folder, scenes, options.seed)
+    found, _ = kept(folder.with_name("bursts.json"), lambda: own_pairs(folder, library))
+    return bursts(found, len(list(folder.iterdir())), share)
 
 
 class Truth:
@@ -258,6 +276,7 @@ def full(library: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "lookalike", "duplicates", "--json", "--library", library]
     done = common.watched(command).checked()
     report = json.loads(done.out)
+    made = library / "made.npz"
     return {
         "records": report["compared"],
         "seconds": round(done.seconds, 1),
@@ -268,6 +287,27 @@ def full(library: Path) -> dict[str, Any]:
         "pairs": report["pairs"],
         "groups": len(report["groups"]),
         "left_out": report["left_out"],
+        "planted": planted(report, made) if made.exists() else None,
+    }
+
+
+def planted(report: dict[str, Any], made: Path) -> dict[str, Any]:
+    """How many copies that ``duplicates_library.py`` planted share a group with the original.
+
+    Only those of which both are there, as they are not if the library was not finished.
+    """
+    plan, count = np.load(made), report["compared"]
+    group = np.full(count, -1)
+    for number, own in enumerate(report["groups"]):
+        for copy in [own["best"], *own["others"]]:
+            group[int(Path(copy["path"]).stem)] = number
+    source, change = plan["source"][:count], plan["change"][:count]
+    there = np.flatnonzero((source >= 0) & (source < count))
+    found = (group[there] >= 0) & (group[there] == group[source[there]])
+    return {
+        name: share(int(found[mine].sum()), int(mine.sum()))
+        for number, name in enumerate(CHANGES)
+        for mine in [change[there] == number]
     }
 
 

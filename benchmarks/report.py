@@ -321,7 +321,18 @@ def duplicates(result: dict[str, Any]) -> str:
     return (
         f"Recall / precision per change of {result['photos']:,} photos ({result['files']:,} files);"
         " 95 % intervals are in the result. Classes looked at are those for which thresholds were"
-        " made stricter.\n\n" + table(["change", *methods], rows) + "\n"
+        " made stricter.\n\n"
+        + table(["change", *methods], rows)
+        + "\n\n"
+        + bursts(result["bursts"])
+    )
+
+
+def bursts(result: dict[str, Any]) -> str:
+    called = "; ".join(f"{name} {one_share(own)}" for name, own in result["called burst"].items())
+    return (
+        f"Shots of {result['scenes']} scenes, two like ones after each other, called a burst:"
+        f" {called}. Of what is called a burst {one_share(result['precision'])} is one.\n"
     )
 
 

@@ -44,10 +44,10 @@ class VectorGenerator:
     def __init__(self, real: np.ndarray, seed: int) -> None:
         self.real = unit(real)
         self.seed = seed
-        self._rows, distances = neighbours(self.real, self.real, NEIGHBOURS)  # itself comes first
+        self.rows, distances = neighbours(self.real, self.real, NEIGHBOURS)  # itself comes first
         width = np.empty(len(real), np.float32)
         for at in range(0, len(real), GATHER):
-            near = self.real[self._rows[at : at + GATHER]]
+            near = self.real[self.rows[at : at + GATHER]]
             width[at : at + GATHER] = near.var(axis=1).sum(axis=1)
         nearest = 2 * np.maximum(distances[:, 1], 1e-3)  # squared Euclidean, like the width
         self._step = STEP * np.sqrt(nearest / np.maximum(width, 1e-6))
@@ -57,12 +57,18 @@ class VectorGenerator:
         rng = np.random.default_rng([self.seed, stream])
         result = np.empty((count, self.real.shape[1]), np.float32)
         for at in range(0, count, CHUNK):
-            self._fill(result[at : at + CHUNK], rng)
+            own = result[at : at + CHUNK]
+            self._fill(own, rng.integers(len(self.real), size=len(own)), rng)
         return result
 
-    def _fill(self, out: np.ndarray, rng: np.random.Generator) -> None:
-        base = rng.integers(len(self.real), size=len(out))
-        m = self._rows.shape[1]
+    def around(self, base: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One unit vector (float32) near each of these rows of ``real``."""
+        result = np.empty((len(base), self.real.shape[1]), np.float32)
+        self._fill(result, base, rng)
+        return result
+
+    def _fill(self, out: np.ndarray, base: np.ndarray, rng: np.random.Generator) -> None:
+        m = self.rows.shape[1]
         length = self._step[base] * rng.lognormal(-(SPREAD**2), SPREAD, len(out))
         weights = rng.standard_normal((len(out), m), dtype=np.float32)
         weights -= weights.mean(axis=1, keepdims=True)
@@ -70,7 +76,7 @@ class VectorGenerator:
         weights += np.float32(1 / m)
         for at in range(0, len(out), GATHER):
             part = slice(at, at + GATHER)
-            near = self.real[self._rows[base[part]]]
+            near = self.real[self.rows[base[part]]]
             np.matmul(weights[part, None, :], near, out=out[part, None, :])
         out -= np.float32(THRESHOLD)
         np.maximum(out, 0, out=out)

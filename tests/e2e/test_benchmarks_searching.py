@@ -18,8 +18,8 @@ from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
 pytestmark = indexing.pytestmark
 
 PARTS = {
-    "changed", "common", "drawn", "duplicates_child", "fastdup_child", "index_child", "peers_child",
-    "report",
+    "changed", "common", "drawn", "duplicates_bursts", "duplicates_child", "duplicates_library",
+    "fastdup_child", "index_child", "peers_child", "report",
 }  # fmt: skip
 """What the scripts share, what they start, and what writes their results down."""
 
@@ -113,6 +113,14 @@ def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
     for change in ("re-encoded, quality 30", "resized to 50 %", "flipped"):
         assert found[change]["recall"]["share"] == 1, change
     assert result["all pairs"]["lookalike"]["precision"]["share"] > 0.9
+    called = result["bursts"]["called burst"]
+    assert called["one scene, seconds apart"]["share"] > 0.3  # toys; real photos are in the result
+    assert called["one scene, hours apart"]["share"] == 0
+    assert result["full"]["records"] == 120
+    planted = [own for own in result["full"]["planted"].values() if own["of"]]
+    many = sum(own["of"] for own in planted)
+    assert many == 24
+    assert sum(own["share"] * own["of"] for own in planted) >= 0.8 * many
 
 
 @pytest.mark.long

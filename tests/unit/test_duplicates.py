@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,14 @@ from PIL import Image, ImageDraw, ImageEnhance
 from lookalike import Library
 from lookalike.duplicates import DuplicateOptions, Relation
 from lookalike.duplicates import hashes as hashing
-from lookalike.duplicates.align import SYMMETRIES, Alignments, Placer, likeness, refined
+from lookalike.duplicates.align import SYMMETRIES, Alignments, Placer, agreement, refined
 from lookalike.duplicates.connected import components
-from lookalike.duplicates.groups import missing_pairs, stars
+from lookalike.duplicates.groups import lying_otherwise, missing_pairs, stars
 from lookalike.duplicates.hashes import near_pairs, sign_hashes, under_symmetry
-from lookalike.duplicates.rasters import area_matrix, grey_rasters, without_local_mean
+from lookalike.duplicates.rasters import area_matrix, grey_rasters
 from lookalike.duplicates.relations import Pairs, changes_of
 from lookalike.errors import InputError, LibraryLockedError
+from lookalike.kernels.pictures_reference import without_local_mean
 from lookalike.stores import SqliteStore
 
 DATA = Path(skimage.__file__).parent / "data"
@@ -93,9 +95,10 @@ def test_a_crop_is_placed_and_refined_to_where_it_was_cut() -> None:
     rasters = np.stack([grey(CAT), grey(crop), grey(COFFEE)])
     score, start = Placer(rasters).place(np.array([0, 0]), np.array([1, 2]))
     assert score[0] > 0.8 > score[1]
-    whole, part = (grey(image, 64).astype(np.float32)[None] for image in (CAT, crop))
-    at = refined(whole, part, start.take(np.array([0])), 10)
-    seen = likeness(whole, part, at)
+    both = np.stack([grey(image, 64) for image in (CAT, crop)]).astype(np.float32)
+    whole, part = np.array([0]), np.array([1])
+    at = refined(both, whole, part, start.take(np.array([0])), 10)
+    seen = agreement(both, whole, part, at)
     middle = at.shift[0] + 0.5
     expected = [(45 + 0.4 * CAT.width) / CAT.width, (30 + 0.4 * CAT.height) / CAT.height]
     assert middle == pytest.approx(expected, abs=0.02)
@@ -104,9 +107,9 @@ def test_a_crop_is_placed_and_refined_to_where_it_was_cut() -> None:
 
 
 def test_a_picture_is_like_itself_and_not_like_another() -> None:
-    one, two = (grey(image, 64).astype(np.float32)[None] for image in (CAT, COFFEE))
-    at = Alignments.of_symmetries(np.array([0]))
-    itself, other = likeness(one, one, at), likeness(one, two, at)
+    both = np.stack([grey(image, 64) for image in (CAT, COFFEE)]).astype(np.float32)
+    one, two, at = np.array([0]), np.array([1]), Alignments.of_symmetries(np.array([0]))
+    itself, other = agreement(both, one, one, at), agreement(both, one, two, at)
     for name in ("detail", "overall", "agreeing", "common", "gain"):
         assert getattr(itself, name)[0] == pytest.approx(1, abs=1e-3), name
     assert itself.largest[0] == pytest.approx(0, abs=0.01)
@@ -115,8 +118,8 @@ def test_a_picture_is_like_itself_and_not_like_another() -> None:
 
 def test_a_flat_picture_is_like_nothing() -> None:
     flat = np.full((1, 64, 64), 99, np.float32)
-    at = Alignments.of_symmetries(np.array([0]))
-    assert likeness(flat, flat, at).detail[0] == 0
+    one, at = np.array([0]), Alignments.of_symmetries(np.array([0]))
+    assert agreement(flat, one, one, at).detail[0] == 0
 
 
 def test_averages_are_those_of_the_covered_samples() -> None:
@@ -157,6 +160,17 @@ def test_what_hangs_together_is_compared_with_its_best_copy() -> None:
     chain = pairs_of((0, 1), (1, 2), (5, 6))
     first, second = missing_pairs(chain, np.array([0, 1, 2, 3, 4, 5, 6]))
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 2)]
+
+
+def test_what_is_mirrored_or_turned_against_most_is_known() -> None:
+    way = np.array([0, 1, 0, 5, 0, 0, 1])  # the symmetry of SYMMETRIES under which each lies
+    chain = pairs_of((0, 1), (1, 2), (2, 3), (3, 4), (5, 6))
+    ends = zip(chain.first, chain.second, strict=True)
+    step = [SYMMETRIES[way[a]].T @ SYMMETRIES[way[b]] for a, b in ends]
+    numbers = [int((one == SYMMETRIES).all((1, 2)).argmax()) for one in step]
+    chain = replace(chain, changes=np.array(numbers, np.int32) | 16)
+    # In the pair of rows 5 and 6, neither lies otherwise than most.
+    assert np.flatnonzero(lying_otherwise(chain, 7)).tolist() == [1, 3]
 
 
 def test_changes_are_told_in_words() -> None:
@@ -240,6 +254,40 @@ def test_each_change_has_its_relation(library: Library) -> None:
         },
         "coffee 1": {"coffee 2": "burst", "coffee later": "edited"},
     }
+
+
+def best_of(folder: Path, place: Path) -> str:
+    with Library.open(place, create=True) as library:
+        library.add([folder])
+        (group,) = library.duplicates().groups
+        return Path(group.best.path).stem
+
+
+def test_the_best_copy_is_large_then_not_mirrored_then_old(tmp_path: Path) -> None:
+    folder, mirror = tmp_path / "photos", Image.Transpose.FLIP_LEFT_RIGHT
+    folder.mkdir()
+    CAT.transpose(mirror).save(folder / "mirrored.jpg", quality=99)  # has the most bytes
+    CAT.save(folder / "new.jpg", quality=95)
+    CAT.save(folder / "old.jpg", quality=60)
+    for age, name in enumerate(("new", "old", "mirrored")):  # the mirrored one is the oldest
+        os.utime(folder / f"{name}.jpg", (2e9 - 1e8 * age, 2e9 - 1e8 * age))
+    assert best_of(folder, tmp_path / "one") == "old"
+    CAT.transpose(mirror).resize((600, 399)).save(folder / "larger.jpg", quality=60)
+    assert best_of(folder, tmp_path / "two") == "larger"
+
+
+def test_a_copy_of_odd_width_is_not_squeezed() -> None:
+    """Decoded at half its size, a JPEG 225 pixels wide has 113, of which it fills 112.5."""
+    stripes = Image.new("RGB", (512, 344), "white")
+    for left in range(0, 512, 45):
+        ImageDraw.Draw(stripes).rectangle((left, 20, left + 20, 320), "black")
+    jpegs = []
+    for image in (stripes, stripes.resize((225, 151), Image.Resampling.LANCZOS)):
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=90)
+        jpegs.append(buffer.getvalue())
+    one, two = grey_rasters(jpegs, 64).astype(int)
+    assert np.abs(one - two)[:, -16:].mean() < 8  # squeezed 18, most at the far end
 
 
 def test_only_what_is_asked_for_is_told(library: Library) -> None:

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from lookalike.duplicates.align import (
     SYMMETRIES,
+    Agreement,
     Alignments,
-    Likeness,
     Placer,
-    likeness,
+    agreement,
     refined,
-    sampled,
 )
 from lookalike.duplicates.connected import components
-from lookalike.duplicates.rasters import FINE, area_matrix, colour_rasters
+from lookalike.duplicates.rasters import FINE, colour_rasters
 from lookalike.kernels import in_parallel
+from lookalike.kernels.pictures import planes_apart
 from lookalike.types import FloatArray, PixelArray
 
 Rows = NDArray[np.int64]
@@ -32,12 +32,9 @@ PLACED = 0.55
 """Correlation with which the middle of a picture must be found in another."""
 
 COARSE_DETAIL, COARSE_AGREEING, LEAST_COMMON = 0.55, 0.6, 0.3
-"""What two pictures must reach coarsely to be compared finely; see ``align.Likeness``."""
+"""What two pictures must reach coarsely to be compared finely; see ``align.Agreement``."""
 
-_PLACED_AT_ONCE, _REFINED_AT_ONCE, _FINE_AT_ONCE = 256, 64, 512
-_IN_CACHE = 32
-"""Pairs compared finely in one go: numbers of more would not stay in the processor's cache."""
-
+_PLACED_AT_ONCE, _REFINED_AT_ONCE, _FINE_AT_ONCE = 4_096, 256, 512
 _FIRST_STEPS, _MORE_STEPS, _FINE_STEPS = 4, 3, 3
 SURE = 0.95
 """Detail from which an alignment is good enough as it is."""
@@ -125,30 +122,30 @@ class CoarseComparer:
                 pairs = pairs.take(_where(_hopeful(seen) if stride > 1 else _good(seen)))
         return joined([*done, pairs])
 
-    def _after(self, pairs: Candidates, steps: int, stride: int) -> tuple[Likeness, Candidates]:
+    def _after(self, pairs: Candidates, steps: int, stride: int) -> tuple[Agreement, Candidates]:
         """What pairs are like once their alignment is improved."""
-        one = self._rasters[pairs.first].astype(np.float32)
-        two = self._rasters[pairs.second].astype(np.float32)
-        at = refined(one, two, pairs.start, steps, stride) if steps else pairs.start
-        return likeness(one, two, at, reach=2), Candidates(pairs.first, pairs.second, at)
+        rows, places = np.unique(np.stack([pairs.first, pairs.second]), return_inverse=True)
+        images, (one, two) = self._rasters[rows].astype(np.float32), places.reshape(2, -1)
+        at = refined(images, one, two, pairs.start, steps, stride) if steps else pairs.start
+        return agreement(images, one, two, at, reach=2), Candidates(pairs.first, pairs.second, at)
 
 
 def _where(mask: NDArray[np.bool_]) -> Rows:
     return np.flatnonzero(mask)
 
 
-def _hopeful(seen: Likeness) -> NDArray[np.bool_]:
+def _hopeful(seen: Agreement) -> NDArray[np.bool_]:
     return (seen.common >= LEAST_COMMON) & (seen.overall >= _HOPELESS)
 
 
-def _good(seen: Likeness) -> NDArray[np.bool_]:
+def _good(seen: Agreement) -> NDArray[np.bool_]:
     enough = (seen.detail >= COARSE_DETAIL) & (seen.agreeing >= COARSE_AGREEING)
     return enough & (seen.common >= LEAST_COMMON)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Pairs compared finely: what ``likeness`` says of brightness, and differences of colour.
+    """Pairs compared finely: what ``agreement`` says of brightness, and differences of colour.
 
     ``colour`` float32 (n,): the mean difference of chroma where both lie, in levels, the gain taken
     into account; ``greyer`` float32 (n,): the mean chroma of the picture that has less; ``moved``
@@ -157,7 +154,7 @@ class Compared:
     """
 
     pairs: Candidates
-    seen: Likeness
+    seen: Agreement
     colour: FloatArray
     greyer: FloatArray
     moved: FloatArray
@@ -182,32 +179,30 @@ def compare_finely(
 
 def _compared(pairs: Candidates, places: Rows, colours: PixelArray) -> list[Compared]:
     """Compare pairs whose pictures are at ``places`` int64 (2, n) in ``colours``."""
+    grey, chroma = colours @ _LUMA, _chroma(colours)
 
-    def some(start: int, end: int) -> list[Compared]:
-        out = []
-        for at in range(start, end, _IN_CACHE):
-            part = np.arange(at, min(end, at + _IN_CACHE))
-            first, second = colours[places[0, part]], colours[places[1, part]]
-            out.append(_compare(pairs.take(part), first, second))
-        return out
+    def some(start: int, end: int) -> Compared:
+        part = np.arange(start, end)
+        return _compare(pairs.take(part), places[:, start:end], grey, chroma)
 
-    return [part for parts in in_parallel(some, len(pairs), least=_IN_CACHE) for part in parts]
+    return in_parallel(some, len(pairs), least=32)
 
 
-def _compare(pairs: Candidates, first: PixelArray, second: PixelArray) -> Compared:
-    one, two = first.astype(np.float32) @ _LUMA, second.astype(np.float32) @ _LUMA
+def _compare(pairs: Candidates, places: Rows, grey: FloatArray, chroma: FloatArray) -> Compared:
+    one, two = places
     matrix, shift = pairs.start.matrix.copy(), pairs.start.shift.copy()
-    seen = likeness(one, two, pairs.start)
+    seen = agreement(grey, one, two, pairs.start)
     unsure = _where(seen.detail < SURE)
     if len(unsure):
-        start, first_one, second_one = pairs.start.take(unsure), one[unsure], two[unsure]
-        better = refined(first_one, second_one, start, _FINE_STEPS, stride=2)
+        own, other, start = one[unsure], two[unsure], pairs.start.take(unsure)
+        better = refined(grey, own, other, start, _FINE_STEPS, stride=2)
         matrix[unsure], shift[unsure] = better.matrix, better.shift
-        seen = seen.updated(unsure, likeness(first_one, second_one, better))
-    at = Alignments(matrix, shift)
-    moved, symmetry = _moved(at)
-    aligned = Candidates(pairs.first, pairs.second, at)
-    return Compared(aligned, seen, *_chroma_apart(first, second, at, seen.gain), moved, symmetry)
+        seen = seen.updated(unsure, agreement(grey, own, other, better))
+    aligned = Candidates(pairs.first, pairs.second, Alignments(matrix, shift))
+    colour = planes_apart(chroma, one, two, matrix, shift, seen.gain)
+    strength = np.abs(chroma).mean((1, 2, 3))
+    greyer = np.minimum(strength[one], strength[two])
+    return Compared(aligned, seen, colour, greyer, *_moved(aligned.start))
 
 
 def _moved(at: Alignments) -> tuple[FloatArray, NDArray[np.int64]]:
@@ -220,22 +215,9 @@ def _moved(at: Alignments) -> tuple[FloatArray, NDArray[np.int64]]:
     return moved, symmetry
 
 
-def _chroma_apart(
-    first: PixelArray, second: PixelArray, at: Alignments, gain: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Differences of chroma, and the chroma of the greyer one; of blocks of 4 x 4 pixels."""
-    scaler = area_matrix(FINE, FINE // 4)
-
-    def chroma(colours: PixelArray) -> FloatArray:
-        red, green, blue = (colours[..., channel].astype(np.float32) for channel in range(3))
-        return np.stack([scaler @ (c - green) @ scaler.T for c in (red, blue)], -1)
-
-    one, two = chroma(first), chroma(second)
-    total = np.zeros(len(first), np.float32)
-    for channel in range(2):
-        seen, inside = sampled(np.ascontiguousarray(one[..., channel]), at)
-        wanted = two[..., channel].reshape(len(two), -1) * gain[:, None]
-        apart = np.abs(seen - wanted) * inside
-        total += apart.sum(1) / np.maximum(inside.sum(1), 1) / 2
-    greyer = np.minimum(np.abs(one).mean((1, 2, 3)), np.abs(two).mean((1, 2, 3)))
-    return total, greyer
+def _chroma(colours: PixelArray) -> FloatArray:
+    """Red and blue less green, of blocks of 4 x 4 pixels; float32 (n, 2, side / 4, side / 4)."""
+    side = colours.shape[1] // 4
+    blocks = colours.reshape(-1, side, 4, side, 4, 3).mean((2, 4), dtype=np.float32)
+    chroma = blocks[..., 0::2] - blocks[..., 1:2]
+    return np.ascontiguousarray(chroma.transpose(0, 3, 1, 2))

@@ -24,7 +24,7 @@ from lookalike.duplicates.candidates import (
     same_moment,
 )
 from lookalike.duplicates.compare import Candidates, CoarseComparer, compare_finely, joined
-from lookalike.duplicates.groups import Star, missing_pairs, stars
+from lookalike.duplicates.groups import Star, lying_otherwise, missing_pairs, stars
 from lookalike.duplicates.hashes import near_pairs, sign_hashes
 from lookalike.duplicates.rasters import COARSE, grey_rasters
 from lookalike.duplicates.relations import Pairs, changes_of, joined_pairs, judged
@@ -215,7 +215,8 @@ class Finder:
     def _rank(self, pairs: Pairs, more: Rows | None = None) -> tuple[Rows, dict[int, Files]]:
         """Rows by how well they are kept, 0 the best, and the files of those in pairs.
 
-        The most pixels first, then the most bytes, then the oldest.
+        The most pixels first, then those that lie as most they are connected with, then the
+        oldest, then the most bytes.
         """
         facts = self._facts
         extra = np.empty(0, np.int64) if more is None else more
@@ -225,7 +226,8 @@ class Finder:
         for row, own in files.items():
             if age[row] == UNKNOWN and own:
                 age[row] = (own[0].mtime_ns or 0) // 10**9
-        order = np.lexsort((np.arange(len(age)), age, -facts.bytes, -facts.pixels))
+        otherwise = lying_otherwise(pairs, len(age))
+        order = np.lexsort((np.arange(len(age)), -facts.bytes, age, otherwise, -facts.pixels))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
         return rank, files

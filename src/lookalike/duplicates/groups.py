@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.duplicates.align import SYMMETRIES
 from lookalike.duplicates.connected import components
 from lookalike.duplicates.relations import Pairs
 
@@ -24,6 +25,51 @@ class Star:
     best: int
     others: Rows
     pairs: Rows
+
+
+def _products() -> NDArray[np.int8]:
+    """The number of SYMMETRIES[a] @ SYMMETRIES[b], int8 (8, 8)."""
+    product = SYMMETRIES[:, None] @ SYMMETRIES[None]
+    same = (product[:, :, None] == SYMMETRIES).all((3, 4))
+    numbers: NDArray[np.int8] = same.argmax(2).astype(np.int8)
+    return numbers
+
+
+_TIMES = _products()
+_INVERSE = (_TIMES == 0).argmax(1).astype(np.int8)
+
+
+def lying_otherwise(pairs: Pairs, count: int) -> NDArray[np.bool_]:
+    """Which rows are mirrored or turned against most that they are connected with, bool (count,).
+
+    None of those of which there are as many as of any other, as in a pair.
+    """
+    other = np.zeros(count, bool)
+    if not len(pairs):
+        return other
+    component = np.zeros(count, np.int64)
+    root = components(pairs.first, pairs.second)
+    component[pairs.first] = component[pairs.second] = root
+    way = np.full(count, -1, np.int8)  # how a row lies, seen from its component's least row
+    way[root] = 0
+    symmetry = (pairs.changes & 7).astype(np.int8)
+    while True:
+        for one, two, step in (
+            (pairs.first, pairs.second, symmetry),
+            (pairs.second, pairs.first, _INVERSE[symmetry]),
+        ):
+            new = np.flatnonzero((way[one] >= 0) & (way[two] < 0))
+            way[two[new]] = _TIMES[way[one[new]], step[new]]
+        if (way[pairs.first] >= 0).all() and (way[pairs.second] >= 0).all():
+            break
+    rows = np.flatnonzero(way >= 0)
+    _, place, many = np.unique(
+        component[rows] * 8 + way[rows], return_inverse=True, return_counts=True
+    )
+    most = np.zeros(count, np.int64)
+    np.maximum.at(most, component[rows], many[place])
+    other[rows] = many[place] < most[component[rows]]
+    return other
 
 
 def missing_pairs(pairs: Pairs, rank: Rows) -> tuple[Rows, Rows]:

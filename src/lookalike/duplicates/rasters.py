@@ -43,9 +43,12 @@ def _rasters(jpegs: Sequence[bytes | None], mode: str, shape: tuple[int, ...]) -
 
 def _raster(jpeg: bytes, mode: str, side: int) -> PixelArray:
     with Image.open(io.BytesIO(jpeg)) as image:
-        image.draft(mode, (side, side))  # decodes no more than is needed
+        drafted = image.draft(mode, (side, side))  # decodes no more than is needed
+        # Sizes decoded at a reduced scale are rounded up: 225 pixels become 113, of which the
+        # picture fills 112.5. Without its true box it would be squeezed by a third of a pixel.
+        box = drafted[1] if drafted else None
         plain = image if image.mode == mode else image.convert(mode)
-        return np.asarray(plain.resize((side, side), Image.Resampling.HAMMING))
+        return np.asarray(plain.resize((side, side), Image.Resampling.HAMMING, box=box))
 
 
 @functools.cache
@@ -57,20 +60,3 @@ def area_matrix(wide: int, narrow: int, low: float = 0.0, high: float | None = N
     covered = np.maximum(covered, 0)
     weights: FloatArray = (covered / covered.sum(1, keepdims=True)).astype(np.float32)
     return weights
-
-
-@functools.cache
-def _local_mean(side: int, reach: int) -> FloatArray:
-    """What gives the means of ``2 * reach + 1`` samples around each, mirrored at the ends."""
-    near = np.arange(side)[:, None] + np.arange(-reach, reach + 1)
-    near = np.abs(near)
-    near = np.minimum(near, 2 * (side - 1) - near)
-    matrix = np.zeros((side, side), np.float32)
-    np.add.at(matrix, (np.arange(side)[:, None], near), np.float32(1 / (2 * reach + 1)))
-    return matrix
-
-
-def without_local_mean(images: FloatArray, reach: int) -> FloatArray:
-    """Images (n, side, side) less the mean of ``2 * reach + 1`` squared pixels around each."""
-    means = _local_mean(images.shape[1], reach)
-    return np.asarray(images - means @ images @ means.T, np.float32)

@@ -27,7 +27,7 @@ from lookalike.types import BINS, DoubleArray, FloatArray
 
 T = TypeVar("T")
 
-ABI = 7
+ABI = 8
 """What ``lookalike_abi`` of a fitting compiled file says."""
 
 VARIABLE = "LOOKALIKE_KERNELS"

@@ -21,7 +21,7 @@
 
 typedef struct { float score; int32_t row; } Found;
 
-EXPORT int lookalike_abi(void) { return 7; }
+EXPORT int lookalike_abi(void) { return 8; }
 
 /* 0: plain C, 1: AVX2, 2: AVX-512 with VNNI. */
 EXPORT int lookalike_level(void)
@@ -1233,4 +1233,710 @@ EXPORT void lookalike_offer(int level, OFFER_ARGUMENTS)
     else
 #endif
         offer_all_plain(OFFERED);
+}
+
+/* ---- laying pictures over each other ---------------------------------------------------------
+
+   Pictures are squares of up to 64 pixels each way, whose sides are multiples of 16. A point of the
+   second lies at matrix * (point - 0.5) + 0.5 + shift in the first, the square being 1 wide. Sums
+   are taken in 16 lanes, which the compiler keeps in vectors: the bodies are plain C, compiled once
+   for each level. */
+
+#define WIDE 16
+#define MOST_POINTS 4096
+#define MOST_REACH 7
+#define FAINTEST 2.0f /* grey levels; align.FAINTEST */
+#define ALIKE 0.5f    /* deviations; align.ALIKE */
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    float seen[MOST_POINTS], inside[MOST_POINTS], weight[MOST_POINTS];
+    float own[MOST_POINTS], aim[MOST_POINTS], spare[MOST_POINTS];
+} Laid;
+
+typedef struct {
+    float x[MOST_POINTS], y[MOST_POINTS]; /* of pixels' middles, less 0.5 */
+    int side, stride, count;              /* count = (side / stride)^2 */
+} Grid;
+
+static float larger(float one, float two) { return one > two ? one : two; }
+
+static float size_of(float value) { return value < 0 ? -value : value; }
+
+INLINE float total_of(const float *lanes)
+{
+    double sum = 0;
+    for (int j = 0; j < WIDE; j++) sum += (double)lanes[j];
+    return (float)sum;
+}
+
+INLINE float sum_of(const float *values, int n)
+{
+    float sum[WIDE] = {0};
+    for (int i = 0; i < n; i += WIDE)
+        for (int j = 0; j < WIDE; j++) sum[j] += values[i + j];
+    return total_of(sum);
+}
+
+INLINE float sum_of_two(const float *one, const float *two, int n)
+{
+    float sum[WIDE] = {0};
+    for (int i = 0; i < n; i += WIDE)
+        for (int j = 0; j < WIDE; j++) sum[j] += one[i + j] * two[i + j];
+    return total_of(sum);
+}
+
+INLINE float sum_of_three(const float *one, const float *two, const float *three, int n)
+{
+    float sum[WIDE] = {0};
+    for (int i = 0; i < n; i += WIDE)
+        for (int j = 0; j < WIDE; j++) sum[j] += one[i + j] * two[i + j] * three[i + j];
+    return total_of(sum);
+}
+
+INLINE void fill_grid(Grid *grid, int side, int stride)
+{
+    int n = 0;
+    for (int row = stride / 2; row < side; row += stride)
+        for (int column = stride / 2; column < side; column += stride, n++) {
+            grid->x[n] = ((float)column + 0.5f) / (float)side - 0.5f;
+            grid->y[n] = ((float)row + 0.5f) / (float)side - 0.5f;
+        }
+    grid->side = side;
+    grid->stride = stride;
+    grid->count = n;
+}
+
+/* The image where points of the grid lie, bilinear; 1 or 0 for what is inside and what is not. */
+INLINE void sample(const float *restrict image, const Grid *restrict grid,
+                   const float *restrict matrix, const float *restrict shift,
+                   float *restrict seen, float *restrict inside)
+{
+    const int side = grid->side;
+    const float wide = (float)side, end = wide - 0.5f, last = wide - 1.001f;
+    const float xx = matrix[0], xy = matrix[1], yx = matrix[2], yy = matrix[3];
+    const float across = shift[0] + 0.5f, down = shift[1] + 0.5f;
+    for (int i = 0; i < grid->count; i++) {
+        float x = (grid->x[i] * xx + grid->y[i] * xy + across) * wide - 0.5f;
+        float y = (grid->x[i] * yx + grid->y[i] * yy + down) * wide - 0.5f;
+        inside[i] = (x > -0.5f) & (x < end) & (y > -0.5f) & (y < end) ? 1.0f : 0.0f;
+        x = x > 0 ? x : 0; /* not a number becomes 0, too */
+        y = y > 0 ? y : 0;
+        x = x < last ? x : last;
+        y = y < last ? y : last;
+        int column = (int)x, row = (int)y, base = row * side + column;
+        float right = x - (float)column, low = y - (float)row;
+        float upper = image[base] + (image[base + 1] - image[base]) * right;
+        float lower = image[base + side]
+            + (image[base + side + 1] - image[base + side]) * right;
+        seen[i] = upper + (lower - upper) * low;
+    }
+}
+
+/* Values with weighted mean 0 and deviation 1 where they vary; returns the deviation. */
+INLINE float standard(const float *restrict values, const float *restrict weight, int n,
+                      float *restrict out)
+{
+    float total = larger(sum_of(weight, n), 1e-6f);
+    float mean = sum_of_two(values, weight, n) / total;
+    for (int i = 0; i < n; i++) out[i] = values[i] - mean;
+    float deviation = root(sum_of_three(out, out, weight, n) / total);
+    float factor = 1 / larger(deviation, FAINTEST);
+    for (int i = 0; i < n; i++) out[i] *= factor;
+    return deviation;
+}
+
+/* Sums of weight * {x x, x y, x, y y, y, 1}. */
+INLINE void moments(const float *restrict weight, const Grid *restrict grid, double *restrict out)
+{
+    float sum[6][WIDE] = {{0}};
+    for (int i = 0; i < grid->count; i += WIDE)
+        for (int j = 0; j < WIDE; j++) {
+            float w = weight[i + j], x = grid->x[i + j], y = grid->y[i + j];
+            sum[0][j] += w * x * x;
+            sum[1][j] += w * x * y;
+            sum[2][j] += w * x;
+            sum[3][j] += w * y * y;
+            sum[4][j] += w * y;
+            sum[5][j] += w;
+        }
+    for (int k = 0; k < 6; k++) out[k] = (double)total_of(sum[k]);
+}
+
+/* Solve matrix * x = right in place by Cholesky's method; the matrix is positive definite. */
+static void solve_six(double matrix[6][6], double *right)
+{
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j <= i; j++) {
+            double sum = matrix[i][j];
+            for (int k = 0; k < j; k++) sum -= matrix[i][k] * matrix[j][k];
+            matrix[i][j] = i == j ? root64(sum > 1e-12 ? sum : 1e-12) : sum / matrix[j][j];
+        }
+    for (int i = 0; i < 6; i++) {
+        for (int k = 0; k < i; k++) right[i] -= matrix[i][k] * right[k];
+        right[i] /= matrix[i][i];
+    }
+    for (int i = 5; i >= 0; i--) {
+        for (int k = i + 1; k < 6; k++) right[i] -= matrix[k][i] * right[k];
+        right[i] /= matrix[i][i];
+    }
+}
+
+/* matrix and shift after a step: those of the inverse of (1 + step), applied first. */
+static void compose(const double *step, float *matrix, float *shift)
+{
+    double limited[6];
+    for (int k = 0; k < 6; k++)
+        limited[k] = step[k] > 0.15 ? 0.15 : step[k] < -0.15 ? -0.15 : step[k];
+    double a = 1 + limited[0], b = limited[1], c = limited[3], d = 1 + limited[4];
+    double by = 1 / (a * d - b * c);
+    double moved[4] = {d * by, -b * by, -c * by, a * by};
+    double out[4];
+    for (int row = 0; row < 2; row++)
+        for (int column = 0; column < 2; column++)
+            out[2 * row + column] = (double)matrix[2 * row] * moved[column]
+                + (double)matrix[2 * row + 1] * moved[2 + column];
+    for (int row = 0; row < 2; row++)
+        shift[row] = (float)((double)shift[row] - out[2 * row] * limited[2]
+                             - out[2 * row + 1] * limited[5]);
+    for (int k = 0; k < 4; k++) matrix[k] = (float)out[k];
+}
+
+/* The picture at the grid's points, and its slopes there across and down, by sides. */
+INLINE void slopes_of(const float *image, const Grid *grid, float *target, float *across,
+                      float *down)
+{
+    const int side = grid->side, stride = grid->stride;
+    int n = 0;
+    for (int row = stride / 2; row < side; row += stride) {
+        int above = row ? row - 1 : 0, below = row + 1 < side ? row + 1 : row;
+        for (int column = stride / 2; column < side; column += stride, n++) {
+            int left = column ? column - 1 : 0, right = column + 1 < side ? column + 1 : column;
+            const float *line = image + row * side;
+            target[n] = line[column];
+            across[n] = (line[right] - line[left]) / (float)(right - left) * (float)side;
+            down[n] = (image[below * side + column] - image[above * side + column])
+                / (float)(below - above) * (float)side;
+        }
+    }
+}
+
+typedef struct { float target[MOST_POINTS], across[MOST_POINTS], down[MOST_POINTS]; } Slopes;
+
+/* One step of Gauss and Newton, weighted by how well each pixel fits. */
+INLINE void step_once(const float *first, const Grid *grid, const Slopes *slopes, Laid *laid,
+                      float *matrix, float *shift)
+{
+    const int n = grid->count;
+    sample(first, grid, matrix, shift, laid->seen, laid->inside);
+    for (int i = 0; i < n; i++) laid->weight[i] *= laid->inside[i];
+    standard(laid->seen, laid->weight, n, laid->own);
+    float by = 1 / larger(standard(slopes->target, laid->weight, n, laid->aim), FAINTEST);
+    float *apart = laid->own, *part = laid->spare;
+    for (int i = 0; i < n; i++) {
+        apart[i] -= laid->aim[i];
+        float share = apart[i] * (1 / ALIKE);
+        laid->weight[i] = laid->inside[i] / (1 + share * share);
+    }
+    double sums[5][6];
+    const float *of[3][2] = {{slopes->across, slopes->across}, {slopes->across, slopes->down},
+                             {slopes->down, slopes->down}};
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < n; i++) part[i] = laid->weight[i] * of[k][0][i] * of[k][1][i] * by * by;
+        moments(part, grid, sums[k]);
+    }
+    for (int k = 0; k < 2; k++) {
+        const float *slope = k ? slopes->down : slopes->across;
+        for (int i = 0; i < n; i++) part[i] = laid->weight[i] * slope[i] * apart[i] * by;
+        moments(part, grid, sums[3 + k]);
+    }
+    static const int at[3][3] = {{0, 1, 2}, {1, 3, 4}, {2, 4, 5}};
+    double hessian[6][6], right[6], trace = 0;
+    for (int i = 0; i < 6; i++) {
+        right[i] = sums[3 + i / 3][at[2][i % 3]];
+        for (int j = 0; j < 6; j++) hessian[i][j] = sums[i / 3 + j / 3][at[i % 3][j % 3]];
+        trace += hessian[i][i];
+    }
+    for (int i = 0; i < 6; i++) hessian[i][i] += 1e-3 * (trace + 1) / 6;
+    solve_six(hessian, right);
+    compose(right, matrix, shift);
+}
+
+INLINE void refine_all(const float *images, int side, const int64_t *first, const int64_t *second,
+                       int64_t count, int steps, int stride, float *matrix, float *shift)
+{
+    Grid grid;
+    Slopes slopes;
+    Laid laid;
+    fill_grid(&grid, side, stride);
+    for (int64_t pair = 0; pair < count; pair++) {
+        slopes_of(images + second[pair] * side * side, &grid, slopes.target, slopes.across,
+                  slopes.down);
+        for (int i = 0; i < grid.count; i++) laid.weight[i] = 1;
+        for (int step = 0; step < steps; step++)
+            step_once(images + first[pair] * side * side, &grid, &slopes, &laid,
+                      matrix + 4 * pair, shift + 2 * pair);
+    }
+}
+
+/* The image less the mean of 2 * reach + 1 squared pixels around each, mirrored at its ends. */
+INLINE void without_local_mean(const float *restrict image, int side, int reach,
+                               float *restrict out, float *restrict sums)
+{
+    float row_[64 + 2 * MOST_REACH];
+    const float by = 1 / (float)((2 * reach + 1) * (2 * reach + 1));
+    for (int row = 0; row < side; row++) {
+        float *sum = sums + row * side;
+        for (int x = 0; x < side; x++) sum[x] = 0;
+        for (int step = -reach; step <= reach; step++) {
+            int other = row + step < 0 ? -row - step : row + step;
+            if (other >= side) other = 2 * (side - 1) - other;
+            for (int x = 0; x < side; x++) sum[x] += image[other * side + x];
+        }
+    }
+    for (int row = 0; row < side; row++) {
+        const float *sum = sums + row * side;
+        for (int x = 0; x < side; x++) row_[reach + x] = sum[x];
+        for (int step = 1; step <= reach; step++) {
+            row_[reach - step] = sum[step];
+            row_[reach + side - 1 + step] = sum[side - 1 - step];
+        }
+        float mean[64] = {0};
+        for (int step = 0; step <= 2 * reach; step++)
+            for (int x = 0; x < side; x++) mean[x] += row_[step + x];
+        for (int x = 0; x < side; x++)
+            out[row * side + x] = image[row * side + x] - mean[x] * by;
+    }
+}
+
+INLINE float correlation_of(const float *one, const float *two, const float *weight, int n)
+{
+    float product = sum_of_three(one, two, weight, n);
+    float size = root(sum_of_three(one, one, weight, n) * sum_of_three(two, two, weight, n));
+    return product / larger(size, 1e-3f);
+}
+
+/* Share of what varies, by how much it does, that differs little. */
+INLINE float share_alike(const float *local, const float *wanted, const Laid *laid, int n)
+{
+    float alike[WIDE] = {0}, all[WIDE] = {0};
+    for (int i = 0; i < n; i += WIDE)
+        for (int j = 0; j < WIDE; j++) {
+            float one = size_of(local[i + j]), two = size_of(wanted[i + j]);
+            float varies = larger(one, two) * laid->inside[i + j];
+            float apart = size_of(laid->own[i + j] - laid->aim[i + j]);
+            alike[j] += apart < ALIKE ? varies : 0;
+            all[j] += varies;
+        }
+    return total_of(alike) / larger(total_of(all), 1e-3f);
+}
+
+INLINE float largest_block(const float *apart, int side)
+{
+    float most = 0;
+    for (int row = 0; row < side; row += 4)
+        for (int column = 0; column < side; column += 4) {
+            float sum = 0;
+            for (int y = 0; y < 4; y++)
+                for (int x = 0; x < 4; x++) sum += apart[(row + y) * side + column + x];
+            most = larger(most, size_of(sum) / 16);
+        }
+    return most;
+}
+
+/* The nine figures of align.Agreement, in their order. */
+INLINE void agree(const float *first, const float *second, const Grid *grid, const float *matrix,
+                  const float *shift, int reach, Laid *laid, Slopes *room, float *out)
+{
+    const int n = grid->count, side = grid->side;
+    float *local = room->target, *wanted = room->across, *shown = room->down;
+    sample(first, grid, matrix, shift, laid->seen, laid->inside);
+    for (int i = 0; i < n; i++) laid->weight[i] = laid->inside[i];
+    float spread = 0, deviation = 0;
+    for (int round = 0; round < 2; round++) {
+        spread = standard(laid->seen, laid->weight, n, laid->own);
+        deviation = standard(second, laid->weight, n, laid->aim);
+        for (int i = 0; i < n; i++)
+            laid->weight[i] =
+                size_of(laid->own[i] - laid->aim[i]) < 2 * ALIKE ? laid->inside[i] : 0;
+    }
+    float weights = sum_of(laid->weight, n), held = larger(sum_of(laid->inside, n), 1);
+    for (int i = 0; i < n; i++) shown[i] = laid->inside[i] > 0 ? laid->own[i] : laid->aim[i];
+    without_local_mean(shown, side, reach, local, laid->spare);
+    without_local_mean(laid->aim, side, reach, wanted, laid->spare);
+    out[0] = correlation_of(local, wanted, laid->weight, n);
+    out[1] = correlation_of(local, wanted, laid->inside, n);
+    out[2] = share_alike(local, wanted, laid, n);
+    out[3] = correlation_of(laid->own, laid->aim, laid->weight, n);
+    out[4] = weights / held;
+    out[5] = held / (float)(side * side);
+    out[6] = spread / larger(deviation, FAINTEST);
+    float levels = larger(deviation, FAINTEST);
+    for (int i = 0; i < n; i++)
+        laid->spare[i] = (laid->own[i] - laid->aim[i]) * laid->inside[i] * levels;
+    out[8] = largest_block(laid->spare, side);
+    for (int i = 0; i < n; i++) laid->spare[i] = laid->seen[i] - second[i];
+    out[7] = sum_of_two(laid->spare, laid->weight, n) / larger(weights, 1);
+}
+
+INLINE void agree_all(const float *images, int side, const int64_t *first, const int64_t *second,
+                      int64_t count, const float *matrix, const float *shift, int reach, float *out)
+{
+    Grid grid;
+    Slopes room;
+    Laid laid;
+    fill_grid(&grid, side, 1);
+    for (int64_t pair = 0; pair < count; pair++)
+        agree(images + first[pair] * side * side, images + second[pair] * side * side, &grid,
+              matrix + 4 * pair, shift + 2 * pair, reach, &laid, &room, out + 9 * pair);
+}
+
+/* Mean differences of planes (n, channels, side, side), those of the second times their gain. */
+INLINE void apart_all(const float *planes, int channels, int side, const int64_t *first,
+                      const int64_t *second, int64_t count, const float *matrix,
+                      const float *shift, const float *gain, float *out)
+{
+    Grid grid;
+    float seen[MOST_POINTS], inside[MOST_POINTS];
+    const int n = side * side;
+    fill_grid(&grid, side, 1);
+    for (int64_t pair = 0; pair < count; pair++) {
+        float total = 0;
+        for (int channel = 0; channel < channels; channel++) {
+            const float *own = planes + (second[pair] * channels + channel) * n;
+            sample(planes + (first[pair] * channels + channel) * n, &grid, matrix + 4 * pair,
+                   shift + 2 * pair, seen, inside);
+            for (int i = 0; i < n; i++) seen[i] = size_of(seen[i] - own[i] * gain[pair]);
+            total += sum_of_two(seen, inside, n) / larger(sum_of(inside, n), 1);
+        }
+        out[pair] = total / (float)channels;
+    }
+}
+
+#define PAIRS const int64_t *first, const int64_t *second, int64_t count
+#define BY_LEVEL(name, parameters, arguments)                                                     \
+    static void name##_plain parameters { name arguments; }                                       \
+    ON_X86(AVX2 static void name##_avx2 parameters { name arguments; })                           \
+    ON_X86(AVX512 static void name##_avx512 parameters { name arguments; })
+#if X86
+#define ON_X86(code) code
+#define CALL(level, name, arguments)                                                              \
+    (level >= 2 ? name##_avx512 arguments : level == 1 ? name##_avx2 arguments                    \
+                                                       : name##_plain arguments)
+#else
+#define ON_X86(code)
+#define CALL(level, name, arguments) ((void)level, name##_plain arguments)
+#endif
+
+BY_LEVEL(refine_all,
+         (const float *images, int side, PAIRS, int steps, int stride, float *matrix, float *shift),
+         (images, side, first, second, count, steps, stride, matrix, shift))
+BY_LEVEL(agree_all,
+         (const float *images, int side, PAIRS, const float *matrix, const float *shift, int reach,
+          float *out),
+         (images, side, first, second, count, matrix, shift, reach, out))
+BY_LEVEL(apart_all,
+         (const float *planes, int channels, int side, PAIRS, const float *matrix,
+          const float *shift, const float *gain, float *out),
+         (planes, channels, side, first, second, count, matrix, shift, gain, out))
+
+/* Improve matrix (count, 4) and shift (count, 2) of pairs of images (n, side, side) in place. */
+EXPORT void lookalike_refine_alignments(int level, const float *images, int side, PAIRS, int steps,
+                                        int stride, float *matrix, float *shift)
+{
+    CALL(level, refine_all, (images, side, first, second, count, steps, stride, matrix, shift));
+}
+
+/* Nine figures of each pair, out (count, 9). */
+EXPORT void lookalike_agreement(int level, const float *images, int side, PAIRS,
+                                const float *matrix, const float *shift, int reach, float *out)
+{
+    CALL(level, agree_all, (images, side, first, second, count, matrix, shift, reach, out));
+}
+
+EXPORT void lookalike_planes_apart(int level, const float *planes, int channels, int side, PAIRS,
+                                   const float *matrix, const float *shift, const float *gain,
+                                   float *out)
+{
+    CALL(level, apart_all,
+         (planes, channels, side, first, second, count, matrix, shift, gain, out));
+}
+
+/* ---- looking for the middle of one picture in another -----------------------------------------
+
+   The middle of the second, 12 pixels wide, and its mirror image are compared with every window of
+   12 x 12 pixels of the first at several sizes. Pixels are taken in 1/64 and the middle, which has
+   mean 0 and length 1, in 1/8192, so that sums of products fit 32 bits; two rows are taken at
+   once. */
+
+#define RASTER 32
+#define WINDOW 12
+#define SIZES 8 /* at most */
+#define MOST_WINDOWS 20 /* across or down, a multiple of 4 */
+#define PIXEL_STEPS 64.0f
+#define MIDDLE_STEPS 8192.0f
+#define AHEAD 4 /* rows of windows that are taken together */
+
+typedef struct {
+    int sizes;
+    const int32_t *sides;      /* of the first at each size, 12 to 28 */
+    const float *scalers;      /* (sum of sides, 32) */
+    const float *middle;       /* (12, 32) */
+} Ways;
+
+/* The first picture at all sizes: rows interleaved with those below, and what makes scores. */
+typedef struct {
+    int32_t rows[SIZES][RASTER][RASTER];
+    float factor[SIZES][MOST_WINDOWS][RASTER]; /* not a number where there is no window */
+} Windows;
+
+typedef void Dots(const int32_t *rows, const int32_t *middles, int32_t *sums);
+
+/* Sums of 4 rows of 16 windows for 2 middles (2, 6, 12): int32 (2, 4, 16). */
+static void dots_plain(const int32_t *rows, const int32_t *middles, int32_t *sums)
+{
+    for (int i = 0; i < 2 * AHEAD * WIDE; i++) sums[i] = 0;
+    for (int m = 0; m < 2; m++)
+        for (int k = 0; k < WINDOW / 2; k++)
+            for (int x = 0; x < WINDOW; x++) {
+                int32_t both = middles[(m * WINDOW / 2 + k) * WINDOW + x];
+                for (int r = 0; r < AHEAD; r++)
+                    for (int j = 0; j < WIDE; j++) {
+                        int32_t pixels = rows[(r + 2 * k) * RASTER + x + j];
+                        sums[(m * AHEAD + r) * WIDE + j] +=
+                            (int16_t)pixels * (int16_t)both + (pixels >> 16) * (both >> 16);
+                    }
+            }
+}
+
+#if X86
+AVX2 static void dots_avx2(const int32_t *rows, const int32_t *middles, int32_t *sums)
+{
+    for (int half = 0; half < 2; half++) {
+        __m256i sum[2][AHEAD];
+        for (int m = 0; m < 2; m++)
+            for (int r = 0; r < AHEAD; r++) sum[m][r] = _mm256_setzero_si256();
+        for (int k = 0; k < WINDOW / 2; k++)
+            for (int x = 0; x < WINDOW; x++)
+                for (int r = 0; r < AHEAD; r++) {
+                    __m256i pixels = _mm256_loadu_si256(
+                        (const void *)(rows + (r + 2 * k) * RASTER + x + 8 * half));
+                    for (int m = 0; m < 2; m++)
+                        sum[m][r] = _mm256_add_epi32(
+                            sum[m][r],
+                            _mm256_madd_epi16(pixels, _mm256_set1_epi32(middles[
+                                (m * WINDOW / 2 + k) * WINDOW + x])));
+                }
+        for (int m = 0; m < 2; m++)
+            for (int r = 0; r < AHEAD; r++)
+                _mm256_storeu_si256((void *)(sums + (m * AHEAD + r) * WIDE + 8 * half), sum[m][r]);
+    }
+}
+
+AVX512 static void dots_avx512(const int32_t *rows, const int32_t *middles, int32_t *sums)
+{
+    __m512i sum[2][AHEAD];
+    for (int m = 0; m < 2; m++)
+        for (int r = 0; r < AHEAD; r++) sum[m][r] = _mm512_setzero_si512();
+    for (int k = 0; k < WINDOW / 2; k++)
+        for (int x = 0; x < WINDOW; x++)
+            for (int r = 0; r < AHEAD; r++) {
+                __m512i pixels =
+                    _mm512_loadu_si512((const void *)(rows + (r + 2 * k) * RASTER + x));
+                for (int m = 0; m < 2; m++)
+                    sum[m][r] = _mm512_dpwssd_epi32(
+                        sum[m][r], pixels,
+                        _mm512_set1_epi32(middles[(m * WINDOW / 2 + k) * WINDOW + x]));
+            }
+    for (int m = 0; m < 2; m++)
+        for (int r = 0; r < AHEAD; r++)
+            _mm512_storeu_si512((void *)(sums + (m * AHEAD + r) * WIDE), sum[m][r]);
+}
+#endif
+
+INLINE int32_t rounded(float value) { return (int32_t)(value < 0 ? value - 0.5f : value + 0.5f); }
+
+INLINE int32_t interleaved(int32_t low, int32_t high)
+{
+    return (int32_t)((uint32_t)(low & 0xffff) | (uint32_t)high << 16);
+}
+
+INLINE void flatten(const uint8_t *raster, int reach, float *out)
+{
+    float image[RASTER * RASTER], sums[RASTER * RASTER];
+    for (int i = 0; i < RASTER * RASTER; i++) image[i] = (float)raster[i];
+    without_local_mean(image, RASTER, reach, out, sums);
+}
+
+/* matrix (m, 32) * image (32, 32) * matrix^T, in steps; the matrix is mostly 0. */
+INLINE void scale(const float *matrix, int m, const float *image, float *out)
+{
+    float down[RASTER * RASTER] = {0};
+    for (int i = 0; i < m; i++)
+        for (int k = 0; k < RASTER; k++) {
+            float weight = matrix[i * RASTER + k];
+            if (weight == 0) continue;
+            for (int x = 0; x < RASTER; x++) down[i * RASTER + x] += weight * image[k * RASTER + x];
+        }
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < m; j++) out[i * m + j] = 0;
+    for (int j = 0; j < m; j++)
+        for (int k = 0; k < RASTER; k++) {
+            float weight = matrix[j * RASTER + k];
+            if (weight == 0) continue;
+            for (int i = 0; i < m; i++) out[i * m + j] += weight * down[i * RASTER + k];
+        }
+}
+
+/* One size of the first picture, int32 in steps (side, side), made ready. */
+INLINE void prepare_size(const int32_t *pixels, int side, int32_t rows[RASTER][RASTER],
+                         float factor[MOST_WINDOWS][RASTER])
+{
+    int64_t sum[29][29] = {{0}}, squares[29][29] = {{0}};
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++) {
+            int64_t own = pixels[y * side + x];
+            sum[y + 1][x + 1] = own + sum[y][x + 1] + sum[y + 1][x] - sum[y][x];
+            squares[y + 1][x + 1] =
+                own * own + squares[y][x + 1] + squares[y + 1][x] - squares[y][x];
+            int32_t below = y + 1 < side ? pixels[(y + 1) * side + x] : 0;
+            rows[y][x] = interleaved((int32_t)own, below);
+        }
+    const float faintest = FAINTEST * WINDOW, steps = PIXEL_STEPS * MIDDLE_STEPS;
+    for (int y = 0; y + WINDOW <= side; y++)
+        for (int x = 0; x + WINDOW <= side; x++) {
+            int to_y = y + WINDOW, to_x = x + WINDOW;
+            double total = (double)(sum[to_y][to_x] - sum[y][to_x] - sum[to_y][x] + sum[y][x]);
+            double square = (double)(squares[to_y][to_x] - squares[y][to_x] - squares[to_y][x]
+                                     + squares[y][x]);
+            double varies = square - total * total / (WINDOW * WINDOW);
+            float length = (float)root64(varies > 0 ? varies : 0) / PIXEL_STEPS;
+            factor[y][x] = 1 / (larger(length, faintest) * steps);
+        }
+}
+
+INLINE void prepare_windows(const uint8_t *raster, const Ways *ways, int reach, Windows *windows)
+{
+    float flat[RASTER * RASTER], scaled[RASTER * RASTER];
+    int32_t pixels[RASTER * RASTER];
+    const float *scaler = ways->scalers;
+    flatten(raster, reach, flat);
+    for (int k = 0; k < ways->sizes; k++) {
+        int side = ways->sides[k];
+        for (int y = 0; y < RASTER; y++)
+            for (int x = 0; x < RASTER; x++) windows->rows[k][y][x] = 0;
+        for (int y = 0; y < MOST_WINDOWS; y++)
+            for (int x = 0; x < RASTER; x++) windows->factor[k][y][x] = __builtin_nanf("");
+        scale(scaler, side, flat, scaled);
+        for (int i = 0; i < side * side; i++) pixels[i] = rounded(scaled[i] * PIXEL_STEPS);
+        prepare_size(pixels, side, windows->rows[k], windows->factor[k]);
+        scaler += side * RASTER;
+    }
+}
+
+/* The middle of a picture and its mirror image, two rows interleaved: int32 (2, 6, 12). */
+INLINE void prepare_middle(const uint8_t *raster, const Ways *ways, int reach, int32_t *out)
+{
+    const int n = WINDOW * WINDOW;
+    float flat[RASTER * RASTER], middle[RASTER * RASTER], mean = 0, square = 0;
+    flatten(raster, reach, flat);
+    scale(ways->middle, WINDOW, flat, middle);
+    for (int i = 0; i < n; i++) mean += middle[i] / (float)n;
+    for (int i = 0; i < n; i++) square += (middle[i] - mean) * (middle[i] - mean);
+    float by = MIDDLE_STEPS / larger(root(square), FAINTEST * WINDOW);
+    for (int k = 0; k < WINDOW / 2; k++)
+        for (int x = 0; x < WINDOW; x++) {
+            int32_t upper = rounded((middle[2 * k * WINDOW + x] - mean) * by);
+            int32_t lower = rounded((middle[(2 * k + 1) * WINDOW + x] - mean) * by);
+            out[k * WINDOW + x] = interleaved(upper, lower);
+            out[n / 2 + k * WINDOW + WINDOW - 1 - x] = interleaved(upper, lower);
+        }
+}
+
+typedef struct { float score[2][WIDE]; int32_t window[2][WIDE]; } Finds;
+
+INLINE void keep_better(const int32_t *sums, const float *factor, int32_t window, int m,
+                        Finds *finds)
+{
+    for (int j = 0; j < WIDE; j++) {
+        float score = (float)sums[j] * factor[j];
+        int better = score > finds->score[m][j];
+        finds->score[m][j] = better ? score : finds->score[m][j];
+        finds->window[m][j] = better ? window + j : finds->window[m][j];
+    }
+}
+
+INLINE void find_middle(const Windows *windows, const Ways *ways, const int32_t *middles, Dots *dots,
+                        Finds *finds)
+{
+    int32_t sums[2 * AHEAD * WIDE], number = 0;
+    for (int m = 0; m < 2; m++)
+        for (int j = 0; j < WIDE; j++) {
+            finds->score[m][j] = -2;
+            finds->window[m][j] = 0;
+        }
+    for (int k = 0; k < ways->sizes; k++) {
+        int many = ways->sides[k] - WINDOW + 1;
+        for (int y = 0; y < many; y += AHEAD)
+            for (int x = 0; x < many; x += WIDE) {
+                int from = x && x + WIDE > many ? many - WIDE : x;
+                dots(&windows->rows[k][y][from], middles, sums);
+                for (int m = 0; m < 2; m++)
+                    for (int r = 0; r < AHEAD; r++)
+                        keep_better(sums + (m * AHEAD + r) * WIDE, &windows->factor[k][y + r][from],
+                                    number + (y + r) * many + from, m, finds);
+            }
+        number += many * many;
+    }
+}
+
+INLINE void place_all(const uint8_t *rasters, PAIRS, const Ways *ways, int reach, Dots *dots,
+                      float *score, int32_t *window, int8_t *mirrored)
+{
+    Windows windows;
+    Finds finds;
+    int32_t middles[WINDOW * WINDOW];
+    for (int64_t pair = 0; pair < count; pair++) {
+        if (!pair || first[pair] != first[pair - 1])
+            prepare_windows(rasters + first[pair] * RASTER * RASTER, ways, reach, &windows);
+        prepare_middle(rasters + second[pair] * RASTER * RASTER, ways, reach, middles);
+        find_middle(&windows, ways, middles, dots, &finds);
+        score[pair] = -2;
+        for (int m = 0; m < 2; m++)
+            for (int j = 0; j < WIDE; j++)
+                if (finds.score[m][j] > score[pair]) {
+                    score[pair] = finds.score[m][j];
+                    window[pair] = finds.window[m][j];
+                    mirrored[pair] = (int8_t)m;
+                }
+    }
+}
+
+#define PLACE_PARAMETERS                                                                          \
+    (const uint8_t *rasters, PAIRS, const Ways *ways, int reach, float *score, int32_t *window,   \
+     int8_t *mirrored)
+static void place_plain PLACE_PARAMETERS
+{
+    place_all(rasters, first, second, count, ways, reach, dots_plain, score, window, mirrored);
+}
+#if X86
+AVX2 static void place_avx2 PLACE_PARAMETERS
+{
+    place_all(rasters, first, second, count, ways, reach, dots_avx2, score, window, mirrored);
+}
+AVX512 static void place_avx512 PLACE_PARAMETERS
+{
+    place_all(rasters, first, second, count, ways, reach, dots_avx512, score, window, mirrored);
+}
+#endif
+
+/* The best window for the middle of each second picture, or for its mirror image. Pairs with the
+   same first come quicker together. Windows are numbered by size, row and column. */
+EXPORT void lookalike_place(int level, const uint8_t *rasters, PAIRS, const float *middle,
+                            const float *scalers, const int32_t *sides, int sizes, int reach,
+                            float *score, int32_t *window, int8_t *mirrored)
+{
+    const Ways ways = {sizes, sides, scalers, middle};
+    CALL(level, place,
+         (rasters, first, second, count, &ways, reach, score, window, mirrored));
 }
