@@ -323,8 +323,8 @@ def duplicates(result: dict[str, Any]) -> str:
         " 95 % intervals are in the result. Classes looked at are those for which thresholds were"
         " made stricter.\n\n"
         + table(["change", *methods], rows)
-        + "\n\n"
-        + bursts(result["bursts"])
+        + "\n"
+        + ("\n" + bursts(result["bursts"]) if "bursts" in result else "")
     )
 
 
