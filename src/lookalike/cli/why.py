@@ -32,7 +32,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_library_option(parser)
     parser.add_argument("--space", metavar="NAME", help="which encoder's vectors (see: spaces)")
     parser.add_argument(
-        "--thorough", action="store_true", help="try more, which takes a second longer"
+        "--thorough",
+        action="store_true",
+        help="hide every part in turn, which tells more and takes two to three times as long",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object, with both maps")
