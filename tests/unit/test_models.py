@@ -357,6 +357,13 @@ def test_a_download_with_another_digest_is_refused_and_nothing_kept(hub: Hub, he
     assert {path.name for path in here.rglob("*") if path.is_file()} <= {".lock"}
 
 
+@pytest.mark.parametrize("etag", ["W/abc", "../" * 8 + "x", "0" * 32])
+def test_a_hub_that_names_no_digest_is_not_believed(hub: Hub, here: Path, etag: str) -> None:
+    hub.claimed["open_clip_model.safetensors"] = etag
+    with pytest.raises(LookalikeError, match="names no commit, or no digest"):
+        models.get(SPEC)
+
+
 def test_small_files_are_checked_by_gits_digest(hub: Hub, here: Path) -> None:
     content = (hub.folder / "tokenizer.json").read_bytes()
     own = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from lookalike.features.encoders.base import HubFile
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
 
 _CHUNK = 1 << 20
+_DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class DownloadError(LookalikeError):
@@ -40,9 +42,10 @@ def download(file: HubFile, folder: Path, revision: str | None = None) -> tuple[
     url = hub.hf_hub_url(file.repository, file.path, revision=revision)
     with _readable(file, url):
         told = hub.get_hf_file_metadata(url, token=False)
-        if told.commit_hash is None or told.etag is None:
+        digest = told.etag or ""
+        if told.commit_hash is None or not _DIGEST.fullmatch(digest):
             raise DownloadError(f"{url}: the Hub names no commit, or no digest")
-        path = folder / f"{told.etag}-{file.name}"
+        path = folder / f"{digest}-{file.name}"
         with path.open("ab") as opened:  # the client's own downloads begin anew in each process
             http_get(
                 hub.hf_hub_url(file.repository, file.path, revision=told.commit_hash),
@@ -52,11 +55,11 @@ def download(file: HubFile, folder: Path, revision: str | None = None) -> tuple[
                 expected_size=told.size,
                 displayed_filename=file.path,
             )
-    found = _digest_like(told.etag, path)
-    if found != told.etag:
+    found = _digest_like(digest, path)
+    if found != digest:
         path.unlink()
         raise OtherContentError(
-            f"{file.path} came with digest {found[:12]}..., the Hub names {told.etag[:12]}...;"
+            f"{file.path} came with digest {found[:12]}..., the Hub names {digest[:12]}...;"
             " nothing was kept, try again"
         )
     return path, told.commit_hash
@@ -74,9 +77,9 @@ def _readable(file: HubFile, url: str) -> Iterator[None]:
         raise DownloadError(f"{file.path} cannot be downloaded from {url} ({told})") from error
 
 
-def _digest_like(etag: str, path: Path) -> str:
+def _digest_like(other: str, path: Path) -> str:
     """A file's SHA-256, or its SHA-1 as Git has it, which the Hub names for small files."""
-    large = len(etag) == hashlib.sha256().digest_size * 2
+    large = len(other) == hashlib.sha256().digest_size * 2
     if large:
         digest = hashlib.sha256()
     else:

@@ -340,5 +340,8 @@ def _fetched(own: HubFile, partial: Path, before: Model | None) -> Arrived:
     pinned = known.revision if known and known.source == own.repository else None
     path, commit = download(own, partial, pinned or None)
     if known and pinned and digest_of(path) != known.sha256:
-        raise OtherContentError(f"{own.path} is not the file that came first; nothing was kept")
+        raise OtherContentError(
+            f"{own.path} is not the file that came first; nothing was kept; remove"
+            f" {partial.parent} to take the other, whose vectors make another space"
+        )
     return Arrived(path, own.repository, commit)
