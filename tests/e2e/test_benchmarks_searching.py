@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e import test_benchmarks_indexing as indexing
 from tests.e2e.test_benchmarks_indexing import BENCHMARKS, short
 
@@ -103,6 +105,27 @@ def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
     for change in ("re-encoded, quality 30", "resized to 50 %", "flipped"):
         assert found[change]["recall"]["share"] == 1, change
     assert result["all pairs"]["lookalike"]["precision"]["share"] > 0.9
+
+
+@pytest.mark.long
+def test_choosing_compares_methods_weights_bins_and_changes(tmp_path: Path) -> None:
+    result = short("choosing", tmp_path)
+    assert (result["photos"]["records"], result["photos"]["labels"]) == (120, 6)
+    assert (result["tinted"]["records"], result["tinted"]["labels"]) == (36, 12)
+    for row in result["photos"]["methods"]:  # classes differ in colour
+        assert row["precision"]["mean"] > 0.9, row["name"]
+    halves = [
+        f"{name}, {use} on" for name in ("photos", "tinted") for use in ("chosen", "reported")
+    ]
+    for half in halves:
+        mixed = result["mix"][half]
+        assert mixed["records"] == {"photos": 60, "tinted": 18}[half.partition(",")[0]]
+        assert mixed["weights"].keys() >= {"0.1", "0.5"}
+    trials = result["colours"]["trials"]
+    plain = [trial for trial in trials if trial["colouring"] == "16 bins"]
+    assert (len(trials), len(plain)) == (4, 2)
+    assert all(trial["found_again"]["mirrored"] == 1 for trial in plain)
+    assert len(result["found_again"]) == 9
 
 
 def test_no_benchmark_is_left_without_a_test() -> None:
