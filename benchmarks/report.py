@@ -403,6 +403,81 @@ def why(result: dict[str, Any]) -> str:
     )
 
 
+def choosing(result: dict[str, Any]) -> str:
+    parts = {
+        "photos": lambda one: compared("Photos as they are", one),
+        "tinted": lambda one: compared("The same photos tinted: class and hue count", one),
+        "mix": mixtures,
+        "colours": colourings,
+        "found_again": changes,
+    }
+    return "\n\n".join(body(result[name]) for name, body in parts.items() if name in result) + "\n"
+
+
+def compared(title: str, result: dict[str, Any]) -> str:
+    keys = ("precision", "recall", "mean_average_precision", "ndcg")
+    rows = [
+        [one["name"], *(interval(one[key]) for key in keys), f"{one['bytes_a_record']:,.0f}"]
+        for one in result["methods"]
+    ]
+    head = ["method", "P@5", "R@5", "mAP", "nDCG@5", "bytes a record"]
+    return (
+        f"{title}: {result['records']:,} pictures, {result['labels']} labels,"
+        f" {result['queries']} queries; recommended: {result['recommended']}.\n\n"
+        + table(head, rows)
+    )
+
+
+def interval(estimate: dict[str, float]) -> str:
+    return f"{estimate['mean']:.3f} ({estimate['low']:.3f}..{estimate['high']:.3f})"
+
+
+def mixtures(result: dict[str, Any]) -> str:
+    halves = {name: one for name, one in result.items() if name.endswith(" on")}
+    rows = [
+        [what, *(interval(one[what]["precision"]) for one in halves.values())]
+        for what in ("meaning", "colour")
+    ]
+    for kind, title in (("weights", "mix"), ("shortlists", "shortlist of")):
+        for value in next(iter(halves.values()))[kind]:
+            leads = [interval(one[kind][value]["lead"]) for one in halves.values()]
+            rows.append([f"{title} {value}, lead", *leads])
+    return (
+        "P@5 of the parts, and by how much a mixture (share of colour) or a shortlist leads the"
+        f" better part, on two halves of the classes. Chosen weight: {result['chosen weights']};"
+        f" chosen shortlist: {result['chosen shortlists']}.\n\n" + table(["method", *halves], rows)
+    )
+
+
+def colourings(result: dict[str, Any]) -> str:
+    changes = list(result["trials"][0]["found_again"])
+    rows = [
+        [
+            f"{trial['colouring']}, {trial['metric']}",
+            interval(trial["precision"]),
+            f"{trial['bytes_a_picture']:,.0f}",
+            *(f"{trial['found_again'][name]:.2f}" for name in changes),
+        ]
+        for trial in result["trials"]
+    ]
+    return (
+        f"Bins a channel and parts of the picture, among {result['pictures']:,} thumbnails,"
+        f" {result['queries']} queries; and the share of {result['changed']} changed thumbnails"
+        " whose nearest is what they were.\n\n" + table(["colours", "P@5", "bytes", *changes], rows)
+    )
+
+
+def changes(result: dict[str, Any]) -> str:
+    kinds = {name: one for name, one in result.items() if isinstance(one, dict)}
+    kinds.pop("provenance", None)
+    methods = list(next(iter(kinds.values())))
+    rows = [[name, *(own[method] for method in methods)] for name, own in kinds.items()]
+    return (
+        f"The same for {result['pictures']} thumbnails through the library's own search, among all"
+        " its records.\n\n" + table(["change", *methods], rows)
+    )
+
+
 SECTIONS = [
     ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
     (
@@ -448,6 +523,7 @@ SECTIONS = [
     ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
     ("parts", "Labels of parts", "parts.py PHOTOS", parts),
     ("why", "Why two pictures are alike", "why.py SMALL", why),
+    ("choosing", "Which way of comparing", "choosing.py SMALL", choosing),
 ]
 
 

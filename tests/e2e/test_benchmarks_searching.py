@@ -133,6 +133,27 @@ def test_marks_of_why_tell_more_than_chance(tmp_path: Path) -> None:
     assert result["command"]["PNG"]["p50_ms"] > result["command"]["PNG"]["cpu_p50_ms"] / 2 > 0
 
 
+@pytest.mark.long
+def test_choosing_compares_methods_weights_bins_and_changes(tmp_path: Path) -> None:
+    result = short("choosing", tmp_path)
+    assert (result["photos"]["records"], result["photos"]["labels"]) == (120, 6)
+    assert (result["tinted"]["records"], result["tinted"]["labels"]) == (36, 12)
+    for row in result["photos"]["methods"]:  # classes differ in colour
+        assert row["precision"]["mean"] > 0.9, row["name"]
+    halves = [
+        f"{name}, {use} on" for name in ("photos", "tinted") for use in ("chosen", "reported")
+    ]
+    for half in halves:
+        mixed = result["mix"][half]
+        assert mixed["records"] == {"photos": 60, "tinted": 18}[half.partition(",")[0]]
+        assert mixed["weights"].keys() >= {"0.1", "0.5"}
+    trials = result["colours"]["trials"]
+    plain = [trial for trial in trials if trial["colouring"] == "16 bins"]
+    assert (len(trials), len(plain)) == (4, 2)
+    assert all(trial["found_again"]["mirrored"] == 1 for trial in plain)
+    assert len(result["found_again"]) == 9
+
+
 def test_no_benchmark_is_left_without_a_test() -> None:
     tests = "".join(Path(path).read_text() for path in (__file__, indexing.__file__))
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - PARTS

@@ -43,6 +43,7 @@ def test_folders_as_labels_give_a_table_and_a_recommendation(labelled: Command) 
     ]  # fmt: skip
     assert rows[0].split()[1:3] == ["1.000", "(1.000..1.000)"]
     assert "bytes a record" in rows[-1]
+    assert "12 queries, chance" in rows[-1]
     assert any("meaning" in line for line in answer.talk)
 
 

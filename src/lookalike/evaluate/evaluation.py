@@ -35,6 +35,8 @@ from lookalike.types import COLOUR_MEASURES, ID_DTYPE, DoubleArray, IdArray
 NEAR_ENOUGH = 0.01
 """A method that is surely no more than this below the best in P@k is as good, if it costs less."""
 
+FEW_QUERIES = 100
+
 _CELL_BYTES, _ROW_BYTES = 4, 8
 """What an occupied bin and the end of a row take in a histogram segment."""
 
@@ -319,6 +321,8 @@ def _report(exam: Exam, labels: Labels, tried: Sequence[Tried], *, several: bool
         for tables, method, marks in tried
     )
     recommended, why = recommend(qualities, exam.k)
+    if len(exam.queries) < FEW_QUERIES:
+        why += f"; with {len(exam.queries)} queries, chance decides much of this"
     return Evaluation(
         source=labels.source,
         records=len(exam.ids),

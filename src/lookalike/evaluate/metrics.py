@@ -19,6 +19,7 @@ from lookalike.types import DoubleArray
 RESAMPLES = 2_000
 """Bootstrap samples of an interval."""
 
+_DRAWN_AT_ONCE = 1_000_000
 _SEED = 0
 
 
@@ -76,6 +77,11 @@ def estimate(values: DoubleArray) -> Estimate:
 
 def _resampled(values: DoubleArray) -> DoubleArray:
     """Means of as many queries, drawn anew with repetition, float64 (RESAMPLES,)."""
-    dice = np.random.default_rng(_SEED)
-    means = [values[dice.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
-    return np.array(means)
+    dice, count = np.random.default_rng(_SEED), len(values)
+    step = max(1, _DRAWN_AT_ONCE // count)
+    return np.concatenate(
+        [
+            values[dice.integers(0, count, (min(step, RESAMPLES - at), count))].mean(axis=1)
+            for at in range(0, RESAMPLES, step)
+        ]
+    )

@@ -52,7 +52,7 @@ class Method:
     pca_method: str = "linear"
     metric: str = "bhattacharyya"
     """Histogram metric of ``colour``, ``mix`` and ``shortlist``."""
-    colour_weight: float = 0.2
+    colour_weight: float = 0.1
     """Share of colour in ``mix``, 0..1, each part in units of its spread (see ``mixing``)."""
     shortlist: int = 20
     """How many of the nearest by meaning ``shortlist`` ranks by colour."""
