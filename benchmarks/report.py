@@ -324,8 +324,14 @@ def duplicates(result: dict[str, Any]) -> str:
         " made stricter.\n\n"
         + table(["change", *methods], rows)
         + "\n"
+        + (PEERS_EARLIER if "peers_provenance" in result else "")
         + ("\n" + bursts(result["bursts"]) if "bursts" in result else "")
     )
+
+
+PEERS_EARLIER = (
+    "\nThe peers' figures are of an earlier run on another machine, with the same photos.\n"
+)
 
 
 def bursts(result: dict[str, Any]) -> str:
@@ -509,6 +515,12 @@ SECTIONS = [
     (
         "duplicates-full",
         "Duplicates among half a million records",
+        "duplicates.py --full LIBRARY",
+        duplicates_full,
+    ),
+    (
+        "duplicates-part",
+        "Duplicates in a library of a quarter of that size, on a crowded machine",
         "duplicates.py --full LIBRARY",
         duplicates_full,
     ),
