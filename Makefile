@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py $(if $(PHOTOS),"$(PHOTOS)")
 
 test: check $(VENV)/.reference
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n auto
 
 test-all: check $(VENV)/.reference
 	$(BIN)/python -m pytest

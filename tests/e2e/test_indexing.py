@@ -256,7 +256,7 @@ def test_encoder_of_a_new_library_can_be_chosen_and_then_stays(
 def test_unknown_encoder_is_refused_before_a_library_is_made(album: Path, command: Command) -> None:
     for name in ("index", "plan"):
         answer = command(name, album, "--encoder", "nonesuch")
-        answer.refused(2, "encoder 'nonesuch': not known; use one of: efficientnet-lite0")
+        answer.refused(2, "encoder 'nonesuch': not known; use one of: ", "efficientnet-lite0")
     command("ledger").refused(1, "no library")
 
 
