@@ -13,6 +13,7 @@ from lookalike.categories import CONFIDENT, understand
 from lookalike.errors import InputError
 from lookalike.indexes.categories import SURE_PART, CategoryIndex
 from lookalike.stores.base import IdentifiedRows, VectorTable
+from lookalike.stores.labels import label_name
 from lookalike.types import FloatArray
 
 EncodeWords = Callable[[Sequence[str]], FloatArray]
@@ -86,8 +87,8 @@ def read_names(path: str) -> list[str]:
 
 
 def checked(names: Sequence[str], least: float) -> tuple[str, ...]:
-    """The names, each once; raises InputError for none, too many, or a share that cannot be."""
-    distinct = tuple(dict.fromkeys(names))
+    """The names, each once; raises InputError for none, too many, a bad one, or a bad share."""
+    distinct = tuple(dict.fromkeys(map(label_name, names)))
     if not distinct:
         raise InputError("no names to choose from; give at least one")
     if len(distinct) > MOST_NAMES:
