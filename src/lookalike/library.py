@@ -375,6 +375,12 @@ class Library:
             except ImageError as error:
                 raise InputError(f"{path}: cannot be read: {error.reason}") from error
 
+    def is_original(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a path, or what it links to, is one from which the library reads a picture."""
+        where = os.path.abspath(os.fspath(path))
+        with readable_errors(self.folder):
+            return any(map(self._reader().reads_path, {where, os.path.realpath(where)}))
+
     def matching(self, where: str | Condition) -> list[UUID]:
         """Ids of the records for which a condition holds, ascending."""
         condition = parse_condition(str(where))

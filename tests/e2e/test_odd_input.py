@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from .command import Command
+from .gallery import state_of
 
 
 @pytest.fixture
@@ -51,3 +55,83 @@ def test_a_label_that_is_no_short_text_is_refused_and_changes_nothing(
     line = small("label", "--csv", table).refused(2, str(table), "entry 2")
     assert words in line or "has no label" in line
     assert small("label").done().out == before
+
+
+# -- files that are written ------------------------------------------------------------------------
+
+WRITERS = (
+    ("search", "{one}", "--sheet", "{place}"),
+    ("compare", "{one}", "--sheet", "{place}"),
+    ("why", "{one}", "{two}", "--sheet", "{place}"),
+    ("evaluate", "--labels", "folders", "--plot", "{place}"),
+    ("evaluate", "--labels", "folders", "--json", "{place}"),
+    ("duplicates", "--csv", "{place}"),
+    ("duplicates", "--html", "{place}"),
+    ("ledger", "--csv", "{place}"),
+)
+
+
+@pytest.fixture
+def pictures(album: Path) -> Path:
+    """The album with a PNG, whose name a sheet may have."""
+    with Image.open(album / "0000.jpg") as image:
+        image.save(album / "picture.png")
+    return album
+
+
+@pytest.mark.parametrize("words", WRITERS)
+def test_no_output_is_written_over_an_original(
+    words: tuple[str, ...], command: Command, pictures: Path, tmp_path: Path
+) -> None:
+    command("index", pictures).done()
+    (tmp_path / "link.png").symlink_to(pictures / "picture.png")
+    before = state_of(pictures)
+    one, two = pictures / "0001.jpg", pictures / "0002.jpg"
+    for place in (pictures / "picture.png", tmp_path / "link.png"):
+        asked = [word.format(one=one, two=two, place=place) for word in words]
+        command(*asked).refused(2, str(place), "only read", "another file")
+    assert state_of(pictures) == before
+
+
+def test_no_output_is_written_over_an_input(
+    command: Command, pictures: Path, tmp_path: Path
+) -> None:
+    command("index", pictures).done()
+    new = tmp_path / "new.png"
+    shutil.copyfile(pictures / "picture.png", new)
+    table = tmp_path / "labels.png"
+    table.write_text(f"path,label\n{new},x\n")
+    before = new.read_bytes(), table.read_bytes()
+    command("search", new, "--sheet", new).refused(2, str(new), "only read")
+    command("why", pictures / "0001.jpg", new, "--sheet", new).refused(2, str(new), "only read")
+    for option in ("--json", "--plot"):
+        command("evaluate", "--labels", table, option, table).refused(2, str(table), "only read")
+    assert (new.read_bytes(), table.read_bytes()) == before
+
+
+@pytest.mark.parametrize("words", WRITERS)
+def test_a_place_that_cannot_be_written_is_told_before_any_work(
+    words: tuple[str, ...], command: Command, album: Path, tmp_path: Path
+) -> None:
+    command("index", album).done()
+    one, two = album / "0001.jpg", album / "0002.jpg"
+    ending = "html" if "--html" in words else "png"
+    (tmp_path / f"folder.{ending}").mkdir()
+    for name, why in ((f"no/x.{ending}", "No such file"), (f"folder.{ending}", "Is a directory")):
+        asked = [word.format(one=one, two=two, place=tmp_path / name) for word in words]
+        command(*asked).refused(1, f"{name}: ", f"cannot be written ({why}", "another place")
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_before_any_work(
+    album: Path,
+    tmp_path: Path,
+    powerless: tuple[str, ...],
+    protect: Callable[[Path, int], None],
+) -> None:
+    command = Command(tmp_path / "library", powerless)
+    command("index", album).done()
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    protect(closed, 0o555)
+    asked = ("search", album / "0001.jpg", "--sheet", closed / "x.png")
+    command(*asked).refused(1, "x.png: the sheet cannot be written (Permission denied)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import json
 import os
 import sys
@@ -70,6 +71,43 @@ def csv_path(path: str) -> str:
 def unwritable(path: str | Path, what: str, error: OSError) -> StorageError:
     """The error of a file that could not be written."""
     return StorageError(f"{path}: {what} cannot be written ({error.strerror}); name another place")
+
+
+def check_place(
+    library: Library, path: str | Path | None, what: str, inputs: Iterable[str] = ()
+) -> None:
+    """Raise before any work what would be raised when a file is written, and keep originals.
+
+    None and "-" pass. Raises InputError for a picture of the library or one of ``inputs``, paths;
+    StorageError for a place that cannot be written.
+    """
+    if path is None or str(path) == "-":
+        return
+    path = Path(path)
+    if library.is_original(path) or any(_same_file(path, one) for one in inputs):
+        raise InputError(
+            f"{path}: is a picture of the library or an input, which are only read; name another"
+            f" file for {what}"
+        )
+    folder = os.path.dirname(os.path.abspath(path))
+    written = path if os.path.exists(path) else folder
+    if not os.path.isdir(folder):
+        raise unwritable(path, what, _os_error(errno.ENOENT))
+    if os.path.isdir(path):
+        raise unwritable(path, what, _os_error(errno.EISDIR))
+    if not os.access(written, os.W_OK):
+        raise unwritable(path, what, _os_error(errno.EACCES))
+
+
+def _same_file(one: str | Path, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there
+        return False
+
+
+def _os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def page_path(path: Path | None, name: str) -> Path:
