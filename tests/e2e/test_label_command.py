@@ -59,7 +59,7 @@ def test_a_table_labels_what_it_names(labelled: Command, photos: Path, tmp_path:
         (["--names", "none.txt"], "none.txt: cannot be read as a list of names"),
         (["--as", "x"], "no picture is named"),
         (["--as", "x", "--where", "width < 0"], "the condition holds for none"),
-        (["--as", "x", "none.png"], "none.png: cannot be read"),
+        (["--as", "x", "none.png"], "none.png: no such file"),
         (["cat.png"], "only --as takes them"),
         (["--forget", "mine"], "invalid choice"),
     ],

@@ -135,3 +135,31 @@ def test_a_folder_that_may_not_be_written_to_is_told_before_any_work(
     protect(closed, 0o555)
     asked = ("search", album / "0001.jpg", "--sheet", closed / "x.png")
     command(*asked).refused(1, "x.png: the sheet cannot be written (Permission denied)")
+
+
+# -- which picture is meant ------------------------------------------------------------------------
+
+
+def test_a_file_named_like_an_id_is_a_file(command: Command, album: Path) -> None:
+    command("index", album).done()
+    name = "0123456789abcdef0123456789abcdef"
+    shutil.copyfile(album / "0001.jpg", album / name)
+    answer = command("label", "--as", "x", name, f"file:{name}", cwd=album).done()
+    assert answer.talk == ["lookalike: labelled 'x': 1"]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("none.png", "none.png: no such file"),
+        ("no words", "no words: no such file, and not a record id"),
+        ("2*{one}", "leave weight and crop out"),
+        ("{one}[0,0,0.5,0.5]", "leave weight and crop out"),
+    ],
+)
+def test_what_is_no_whole_picture_has_no_labels(
+    indexed: Command, photos: Path, word: str, told: str
+) -> None:
+    term = word.format(one=photos / "originals" / "coffee.png")
+    indexed("categories", "--of", term).refused(2, told)
+    indexed("label", "--as", "x", term).refused(2, told)

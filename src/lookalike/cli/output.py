@@ -136,11 +136,20 @@ def add_library_option(parser: argparse.ArgumentParser) -> None:
 
 
 def record_of(library: Library, text: str) -> UUID:
-    """The record that a file or an id stands for; raises InputError if it is not in the library."""
-    try:
-        return UUID(text.removeprefix("id:"))
-    except ValueError:
-        found = library.record_at(os.path.expanduser(text))
-        if found is None:
-            raise InputError(f"{text}: not a picture of this library; index it first") from None
-        return found
+    """The record that a file or an id stands for, read as an input of a search is.
+
+    Raises InputError for other terms, and for a file that is not in the library.
+    """
+    from lookalike.query import parse_term  # what prints for other commands need not load it
+
+    term = parse_term(os.path.expanduser(text))
+    if term.kind == "text":
+        raise InputError(f"{text}: no such file, and not a record id; check the path")
+    if term.weight != 1 or term.crop:
+        raise InputError(f"{text}: a whole picture is needed; leave weight and crop out")
+    if term.kind == "id":
+        return UUID(term.value)
+    found = library.record_at(term.value)
+    if found is None:
+        raise InputError(f"{text}: not a picture of this library; index it first")
+    return found
