@@ -61,6 +61,11 @@ def test_a_table_labels_what_it_names(labelled: Command, photos: Path, tmp_path:
         (["--as", "x", "--where", "width < 0"], "the condition holds for none"),
         (["--as", "x", "none.png"], "none.png: no such file"),
         (["cat.png"], "only --as takes them"),
+        (["--only", "cat"], "--forget SOURCE"),
+        (["--folders", "--only", "cat"], "--forget SOURCE"),
+        (["--folders", "--least", "0.9"], "--names FILE"),
+        (["--as", "x", "--space", "y"], "--names FILE"),
+        (["--where", ""], "only --as takes them"),
         (["--forget", "mine"], "invalid choice"),
     ],
 )
