@@ -74,7 +74,10 @@ class LabelReport:
 
 
 def read_names(path: str) -> list[str]:
-    """The names in a UTF-8 file, one a line; empty lines and what follows ``#`` are left out."""
+    """The names in a UTF-8 file, one a line; empty lines and what follows ``#`` are left out.
+
+    Raises InputError for a file that cannot be read as such, and one without names.
+    """
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [" ".join(line.partition("#")[0].split()) for line in file]
@@ -83,7 +86,10 @@ def read_names(path: str) -> list[str]:
             f"{path}: cannot be read as a list of names ({error}); give a text file in UTF-8, a"
             " name a line"
         ) from error
-    return [line for line in lines if line]
+    names = [line for line in lines if line]
+    if not names:
+        raise InputError(f"{path}: no names in it; write at least one, a name a line")
+    return names
 
 
 def checked(names: Sequence[str], least: float) -> tuple[str, ...]:
