@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,3 +166,36 @@ def test_what_is_no_whole_picture_has_no_labels(
     term = word.format(one=photos / "originals" / "coffee.png")
     indexed("categories", "--of", term).refused(2, told)
     indexed("label", "--as", "x", term).refused(2, told)
+
+
+# -- files that are not what they should be --------------------------------------------------------
+
+
+def test_a_model_s_file_nested_without_end_is_refused(command: Command, tmp_path: Path) -> None:
+    nested = b"[" * 100_000
+    weights = tmp_path / "deep.safetensors"
+    weights.write_bytes(struct.pack("<Q", len(nested)) + nested)
+    models = tmp_path / "models"
+    env = command.environment(LOOKALIKE_MODELS=str(models))
+    command("models", "add", "resnet50", weights, env=env).refused(1, "not a safetensors file")
+    (models / "resnet50").mkdir(parents=True, exist_ok=True)
+    (models / "resnet50" / "model.json").write_bytes(nested)
+    assert "not readable" in command("models", "list", env=env).done().text
+    command("models", "get", "resnet50", env=env).refused(1)
+
+
+def test_a_list_without_names_is_refused_by_its_name(indexed: Command, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("# none\n\n")
+    indexed("label", "--names", names).refused(2, f"{names}: no names in it")
+
+
+def test_a_closed_stdout_is_no_fault(indexed: Command) -> None:
+    script = 'exec "$0" -m lookalike spaces >&-'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable],
+        env=indexed.environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
