@@ -199,3 +199,9 @@ def test_a_closed_stdout_is_no_fault(indexed: Command) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_table_that_is_no_table_is_quoted_in_brief(indexed: Command, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_bytes(bytes(range(128, 256)) * 100)
+    assert len(indexed("label", "--csv", table).refused(2, "no column path")) < 1_000

@@ -116,13 +116,18 @@ def read_csv(path: str) -> Iterator[LabelRow]:
         raise InputError(f"{path}: not a CSV file ({error}); save it as CSV in UTF-8") from error
 
 
+def _shortened(text: str, shown: int = 80) -> str:
+    """What a message can quote of a file that may be anything, on one line."""
+    return text if len(text) <= shown else f"{text[:shown]}..."
+
+
 def _rows(path: str, folder: str, reader: Iterator[list[str]]) -> Iterator[LabelRow]:
     header = [name.strip().casefold() for name in next(reader, [])]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise InputError(
             f"{path}: no column {' and no column '.join(missing)} in its first line"
-            f" ({', '.join(header) or 'empty'}); it needs: {','.join(COLUMNS)}"
+            f" ({_shortened(', '.join(header)) or 'empty'}); it needs: {','.join(COLUMNS)}"
         )
     places = [header.index(name) for name in COLUMNS]
     for number, cells in enumerate(reader, start=2):
