@@ -13,6 +13,7 @@ from lookalike.categories import CONFIDENT, understand
 from lookalike.errors import InputError
 from lookalike.indexes.categories import SURE_PART, CategoryIndex
 from lookalike.stores.base import IdentifiedRows, VectorTable
+from lookalike.stores.labels import label_name
 from lookalike.types import FloatArray
 
 EncodeWords = Callable[[Sequence[str]], FloatArray]
@@ -73,7 +74,10 @@ class LabelReport:
 
 
 def read_names(path: str) -> list[str]:
-    """The names in a UTF-8 file, one a line; empty lines and what follows ``#`` are left out."""
+    """The names in a UTF-8 file, one a line; empty lines and what follows ``#`` are left out.
+
+    Raises InputError for a file that cannot be read as such, and one without names.
+    """
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [" ".join(line.partition("#")[0].split()) for line in file]
@@ -82,12 +86,15 @@ def read_names(path: str) -> list[str]:
             f"{path}: cannot be read as a list of names ({error}); give a text file in UTF-8, a"
             " name a line"
         ) from error
-    return [line for line in lines if line]
+    names = [line for line in lines if line]
+    if not names:
+        raise InputError(f"{path}: no names in it; write at least one, a name a line")
+    return names
 
 
 def checked(names: Sequence[str], least: float) -> tuple[str, ...]:
-    """The names, each once; raises InputError for none, too many, or a share that cannot be."""
-    distinct = tuple(dict.fromkeys(names))
+    """The names, each once; raises InputError for none, too many, a bad one, or a bad share."""
+    distinct = tuple(dict.fromkeys(map(label_name, names)))
     if not distinct:
         raise InputError("no names to choose from; give at least one")
     if len(distinct) > MOST_NAMES:

@@ -43,6 +43,7 @@ from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term
 from lookalike.scan import absolute_roots
 from lookalike.stores import SqliteStore
+from lookalike.stores.labels import label_name
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     LABEL_SOURCES,
@@ -374,6 +375,12 @@ class Library:
             except ImageError as error:
                 raise InputError(f"{path}: cannot be read: {error.reason}") from error
 
+    def is_original(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a path, or what it links to, is one from which the library reads a picture."""
+        where = os.path.abspath(os.fspath(path))
+        with readable_errors(self.folder):
+            return any(map(self._reader().reads_path, {where, os.path.realpath(where)}))
+
     def matching(self, where: str | Condition) -> list[UUID]:
         """Ids of the records for which a condition holds, ascending."""
         condition = parse_condition(str(where))
@@ -519,14 +526,16 @@ class Library:
     # -- labels ----------------------------------------------------------------------------------
 
     def label(self, name: str, records: Sequence[UUID]) -> None:
-        """Give records a label of the user's own. Raises InputError for an id that is not there."""
-        if not name.strip():
-            raise InputError("a label is empty; give it a name")
+        """Give records a label of the user's own.
+
+        Raises InputError for an id that is not there, and a name that is none (``label_name``).
+        """
+        name = label_name(name)
         with readable_errors(self.folder):
             for id_, record in zip(records, self._reader().get(records), strict=True):
                 if record is None:
                     raise InputError(f"{id_}: no record of {self.folder} has this id")
-            own = ((id_, name.strip(), 1.0) for id_ in records)
+            own = ((id_, name, 1.0) for id_ in records)
             with self._writing() as store:
                 store.put_labels("own", own, replace=False)
 
@@ -593,6 +602,7 @@ class Library:
         if source not in LABEL_SOURCES:
             known = ", ".join(LABEL_SOURCES)
             raise InputError(f"source {source!r}: not known; use one of: {known}")
+        label = None if label is None else label_name(label)
         with readable_errors(self.folder), self._writing() as store:
             return store.delete_labels(source, label)
 

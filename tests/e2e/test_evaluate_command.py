@@ -80,7 +80,9 @@ def test_a_plot_is_a_picture_of_all_methods(labelled: Command, tmp_path: Path) -
     [
         (("--labels", "no.csv"), ("no.csv", "folders")),
         (("--labels", "folders", "--dims", "ten"), ("--dims", "'ten'")),
+        (("--labels", "folders", "--dims", "5,9999"), ("dims 9999", "11 components")),
         (("--labels", "folders", "--by", "smell"), ("smell", "meaning")),
+        (("--labels", "folders", "--by", ""), ("by '': not known",)),
         (("--labels", "folders", "--metrics", "taste"), ("'taste'", "intersection")),
         (("--labels", "folders", "-k", "0"), ("k 0",)),
         (("--labels", "folders", "--plot", "plot.doc"), ("plot.doc", ".png or .svg")),

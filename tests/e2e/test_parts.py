@@ -80,4 +80,4 @@ def test_what_one_picture_shows_is_listed_with_its_parts(tiled: Command, mosaics
     assert all(0.8 <= label["confidence"] <= 1 for label in parts)
     text = tiled("categories", "--of", mosaics / "both.png").done().text
     assert "part 0" in text
-    tiled("categories", "--of", mosaics / "none.png").refused(2, "cannot be read")
+    tiled("categories", "--of", mosaics / "none.png").refused(2, "no such file")

@@ -124,7 +124,7 @@ def test_what_cannot_be_evaluated_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=said):
         coloured.evaluate("folders", MEANING, **options)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="by smell"):
+    with pytest.raises(InputError, match="by 'smell'"):
         coloured.evaluate("folders", Candidates(by=["smell"]))
 
 

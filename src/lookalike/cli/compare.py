@@ -6,8 +6,8 @@ import argparse
 import itertools
 from pathlib import Path
 
-from lookalike.cli.output import add_library_option, print_json, talk
-from lookalike.cli.search import sheet_file, terms_of, write_sheet
+from lookalike.cli.output import add_library_option, check_place, print_json, talk
+from lookalike.cli.search import files_of, sheet_file, terms_of, write_sheet
 from lookalike.library import Library
 from lookalike.present.table import columns, printable
 from lookalike.types import SearchResult
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         named = options.spaces.split(",") if options.spaces else None
         spaces = named or [space.name for space in library.spaces()]
         inputs = terms_of(options.inputs)
+        check_place(library, options.sheet, "the sheet", files_of(inputs))
         results = library.compare(inputs, spaces, options.k, where=options.where)
         if options.json:
             print_json({"spaces": [result.to_dict() for result in results]})

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from lookalike.cli.output import (
     add_library_option,
+    check_place,
     csv_path,
     open_page,
     page_path,
@@ -113,6 +114,8 @@ def run(options: argparse.Namespace) -> int:
         _relations(options.relation), options.least, options.where, options.seconds
     )
     with Library.open(options.library) as library:
+        check_place(library, options.csv or None, "the table")
+        check_place(library, options.html, "the page")
         many = len(library) >= TOLD_RECORDS
         report = library.duplicates(asked, talk if many else lambda _: None)
         if report.left_out:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lookalike.cli.output import add_library_option, print_json, talk, unwritable
+from lookalike.cli.output import add_library_option, check_place, print_json, talk, unwritable
 from lookalike.errors import InputError
 from lookalike.evaluate.evaluation import Candidates, Evaluation, Quality
 from lookalike.evaluate.metrics import Estimate
@@ -65,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     if options.plot:
         check_plot(options.plot)  # before minutes of work
     with Library.open(options.library) as library:
+        check_place(library, options.json, "the evaluation", [options.labels])
+        check_place(library, options.plot, "the plot", [options.labels])
         evaluation = library.evaluate(
             options.labels,
             _candidates(options),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from lookalike.categories import CONFIDENT
 from lookalike.cli.output import add_library_option, print_json, record_of, talk
 from lookalike.errors import InputError
 from lookalike.labelling import LabelReport, read_names
@@ -42,8 +43,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--where", metavar="CONDITION", help="with --as: all for which this holds")
     parser.add_argument("--space", metavar="NAME", help="with --names: the space that looks")
     parser.add_argument(
-        "--least", type=float, default=0.5, metavar="SHARE",
-        help="with --names: how sure a name must be, 0 to 1 (default: %(default)s)",
+        "--least", type=float, metavar="SHARE",
+        help=f"with --names: how sure a name must be, 0 to 1 (default: {CONFIDENT})",
     )  # fmt: skip
     parser.add_argument("--only", metavar="NAME", help="with --forget: this label alone")
     parser.add_argument("--json", action="store_true", help="one JSON object")
@@ -52,8 +53,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Label, take back, or list."""
-    if (options.images or options.where) and options.own is None:
-        raise InputError("IMAGE and --where: only --as takes them; name the label: --as NAME")
+    _check(options)
     with Library.open(options.library) as library:
         if options.own is not None:
             _by_hand(library, options)
@@ -61,13 +61,24 @@ def run(options: argparse.Namespace) -> int:
             talk(f"labels forgotten: {library.unlabel(options.forget, options.only):,}")
         elif options.names is not None:
             names = read_names(options.names)
-            report = library.label_names(names, space=options.space, least=options.least)
+            least = CONFIDENT if options.least is None else options.least
+            report = library.label_names(names, space=options.space, least=least)
             _tell(report, options.names, options.json)
         elif options.folders or options.csv is not None:
             _tell(library.label_from(options.csv or "folders"), options.csv, options.json)
         else:
             _list(library, as_json=options.json)
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise InputError for options that would do nothing: the user meant something else."""
+    if (options.images or options.where is not None) and options.own is None:
+        raise InputError("IMAGE and --where: only --as takes them; name the label: --as NAME")
+    if options.only is not None and options.forget is None:
+        raise InputError("--only: only --forget takes it; name the source: --forget SOURCE")
+    if (options.space is not None or options.least is not None) and options.names is None:
+        raise InputError("--space and --least: only --names takes them; name a list: --names FILE")
 
 
 def _by_hand(library: Library, options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from lookalike.cli.output import add_library_option, csv_path, talk, write_csv
+from lookalike.cli.output import add_library_option, check_place, csv_path, talk, write_csv
 from lookalike.library import Library
 from lookalike.present.table import printable
 from lookalike.types import LedgerRow, State
@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the ledger, or write it as CSV."""
     state = State(options.state) if options.state else None
     with Library.open(options.library) as library:
+        check_place(library, options.csv, "the table")
         rows = library.ledger(state)
         if options.csv is None:
             for row in rows:

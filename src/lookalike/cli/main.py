@@ -54,6 +54,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace | int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     warnings.filterwarnings("ignore", module="PIL")  # odd metadata is no news to the user
+    if sys.stdout is None:  # closed by who started it: nobody reads the data
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # names a terminal cannot show are escaped
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

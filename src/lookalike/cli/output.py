@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import json
 import os
 import sys
@@ -72,6 +73,43 @@ def unwritable(path: str | Path, what: str, error: OSError) -> StorageError:
     return StorageError(f"{path}: {what} cannot be written ({error.strerror}); name another place")
 
 
+def check_place(
+    library: Library, path: str | Path | None, what: str, inputs: Iterable[str] = ()
+) -> None:
+    """Raise before any work what would be raised when a file is written, and keep originals.
+
+    None and "-" pass. Raises InputError for a picture of the library or one of ``inputs``, paths;
+    StorageError for a place that cannot be written.
+    """
+    if path is None or str(path) == "-":
+        return
+    path = Path(path)
+    if library.is_original(path) or any(_same_file(path, one) for one in inputs):
+        raise InputError(
+            f"{path}: is a picture of the library or an input, which are only read; name another"
+            f" file for {what}"
+        )
+    folder = os.path.dirname(os.path.abspath(path))
+    written = path if os.path.exists(path) else folder
+    if not os.path.isdir(folder):
+        raise unwritable(path, what, _os_error(errno.ENOENT))
+    if os.path.isdir(path):
+        raise unwritable(path, what, _os_error(errno.EISDIR))
+    if not os.access(written, os.W_OK):
+        raise unwritable(path, what, _os_error(errno.EACCES))
+
+
+def _same_file(one: str | Path, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there
+        return False
+
+
+def _os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
 def page_path(path: Path | None, name: str) -> Path:
     """Where a page goes: ``path``, or a temporary folder if None."""
     import tempfile
@@ -98,11 +136,20 @@ def add_library_option(parser: argparse.ArgumentParser) -> None:
 
 
 def record_of(library: Library, text: str) -> UUID:
-    """The record that a file or an id stands for; raises InputError if it is not in the library."""
-    try:
-        return UUID(text.removeprefix("id:"))
-    except ValueError:
-        found = library.record_at(os.path.expanduser(text))
-        if found is None:
-            raise InputError(f"{text}: not a picture of this library; index it first") from None
-        return found
+    """The record that a file or an id stands for, read as an input of a search is.
+
+    Raises InputError for other terms, and for a file that is not in the library.
+    """
+    from lookalike.query import parse_term  # what prints for other commands need not load it
+
+    term = parse_term(os.path.expanduser(text))
+    if term.kind == "text":
+        raise InputError(f"{text}: no such file, and not a record id; check the path")
+    if term.weight != 1 or term.crop:
+        raise InputError(f"{text}: a whole picture is needed; leave weight and crop out")
+    if term.kind == "id":
+        return UUID(term.value)
+    found = library.record_at(term.value)
+    if found is None:
+        raise InputError(f"{text}: not a picture of this library; index it first")
+    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lookalike.cli.output import (
     add_library_option,
+    check_place,
     open_page,
     page_path,
     print_json,
@@ -133,8 +134,10 @@ def run(options: argparse.Namespace) -> int:
         options.shortlist,
     )
     with Library.open(options.library) as library:
+        inputs = _inputs(library, options)
+        check_place(library, options.sheet, "the sheet", files_of(inputs))
         result = library.search(
-            _inputs(library, options),
+            inputs,
             options.k,
             method,
             combine=options.combine,
@@ -179,6 +182,11 @@ def terms_of(texts: Sequence[str]) -> list[Source]:
         else:
             joined.extend(some)
     return joined
+
+
+def files_of(inputs: Sequence[Source]) -> list[str]:
+    """The paths among inputs."""
+    return [one.value for one in inputs if isinstance(one, Term) and one.kind == "file"]
 
 
 def _inputs(library: Library, options: argparse.Namespace) -> list[Source]:

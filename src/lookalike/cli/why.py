@@ -7,15 +7,17 @@ from pathlib import Path
 
 from lookalike.cli.output import (
     add_library_option,
+    check_place,
     open_page,
     page_path,
     print_json,
     talk,
     unwritable,
 )
-from lookalike.cli.search import sheet_file
+from lookalike.cli.search import files_of, sheet_file
 from lookalike.library import Library
 from lookalike.present.table import columns, printable
+from lookalike.query import parse_term
 from lookalike.types import Why, WhySide
 
 
@@ -49,9 +51,9 @@ def run(options: argparse.Namespace) -> int:
     """Explain a pair, and print or draw the answer."""
     sheet_file(options.sheet)
     with Library.open(options.library) as library:
-        why = library.why(
-            options.query, options.hit, space=options.space, thorough=options.thorough
-        )
+        query, hit = parse_term(options.query), parse_term(options.hit)
+        check_place(library, options.sheet, "the sheet", files_of([query, hit]))
+        why = library.why(query, hit, space=options.space, thorough=options.thorough)
     for side in (why.query, why.hit):
         if side.from_thumbnail:
             talk(f"{side.name}: {side.from_thumbnail}; its thumbnail is shown instead")

@@ -26,6 +26,7 @@ from lookalike.evaluate.metrics import (
 )
 from lookalike.evaluate.pca_study import usual_dims
 from lookalike.evaluate.recall import nearest, timed
+from lookalike.features.pca import check_dims
 from lookalike.indexes.base import Mask
 from lookalike.query.search import METHODS, ByShortlist, Comparison, Method, Point, compare_by
 from lookalike.query.tables import Tables
@@ -107,7 +108,8 @@ class Candidates:
         """One by one. Raises InputError for values that do not exist."""
         unknown = [name for name in self.by if name not in METHODS]
         if unknown or not self.by:
-            raise InputError(f"by {', '.join(unknown)}: not known; use {', '.join(METHODS)}")
+            told = ", ".join(map(repr, unknown)) or "nothing"
+            raise InputError(f"by {told}: not known; use {', '.join(METHODS)}")
         rows, dim = int(tables.vectors.live.sum()), tables.vectors.dim
         sizes = usual_dims(rows, dim) if self.dims is None else self.dims
         every = {
@@ -117,7 +119,11 @@ class Candidates:
             "mix": [Method("mix", colour_weight=weight) for weight in self.weights],
             "shortlist": [Method("shortlist")],
         }
-        return [method for name in self.by for method in every[name]]
+        chosen = [method for name in self.by for method in every[name]]
+        for method in chosen:  # before minutes of work
+            if method.by == "pca":
+                check_dims(method.pca_method, rows, dim, method.dims)
+        return chosen
 
 
 def evaluate(
@@ -139,7 +145,7 @@ def evaluate(
     measures = RankingMeasures()
     exam = Exam(spaces, labels, queries, k, measures)
     tried = []
-    for tables, method in _each(spaces, methods):
+    for tables, method in list(_each(spaces, methods)):  # raises for all before any is tried
         stage(_name(method, tables, len(spaces) > 1))
         tried.append((tables, method, exam.sit(tables, method)))
     return _report(exam, labels, tried, several=len(spaces) > 1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from lookalike.errors import InputError
+from lookalike.stores.labels import label_name
 from lookalike.types import LIVE_STATES, LedgerRow
 
 FOLDERS = "folders"
@@ -54,7 +55,7 @@ def labels_of(source: str | os.PathLike[str], ledger: Iterable[LedgerRow]) -> La
 
     ``ledger``: the library's; only files that lie there now count. A record that lies in several
     folders has their names. Raises InputError for a file that cannot be read as such, and where no
-    record gets a label.
+    record gets a label. Bytes of folders' names that are not UTF-8 become escapes: a label is text.
     """
     records = {
         row.path: row.record
@@ -63,7 +64,7 @@ def labels_of(source: str | os.PathLike[str], ledger: Iterable[LedgerRow]) -> La
     }
     source = os.fspath(source)
     if source == FOLDERS:
-        pairs = [(path, os.path.basename(os.path.dirname(path))) for path in records]
+        pairs = [(path, _text(os.path.basename(os.path.dirname(path)))) for path in records]
     else:
         pairs = [(row.path, row.label) for row in read_csv(source)]
     found: dict[UUID, set[str]] = {}
@@ -78,6 +79,11 @@ def labels_of(source: str | os.PathLike[str], ledger: Iterable[LedgerRow]) -> La
         raise InputError(_nothing(source, len(unknown)))
     of = {record: frozenset(labels) for record, labels in found.items()}
     return Labels(source, of, tuple(unknown))
+
+
+def _text(name: str) -> str:
+    """A name of the file system, undecodable bytes as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _nothing(source: str, unknown: int) -> str:
@@ -110,13 +116,18 @@ def read_csv(path: str) -> Iterator[LabelRow]:
         raise InputError(f"{path}: not a CSV file ({error}); save it as CSV in UTF-8") from error
 
 
+def _shortened(text: str, shown: int = 80) -> str:
+    """What a message can quote of a file that may be anything, on one line."""
+    return text if len(text) <= shown else f"{text[:shown]}..."
+
+
 def _rows(path: str, folder: str, reader: Iterator[list[str]]) -> Iterator[LabelRow]:
     header = [name.strip().casefold() for name in next(reader, [])]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise InputError(
             f"{path}: no column {' and no column '.join(missing)} in its first line"
-            f" ({', '.join(header) or 'empty'}); it needs: {','.join(COLUMNS)}"
+            f" ({_shortened(', '.join(header)) or 'empty'}); it needs: {','.join(COLUMNS)}"
         )
     places = [header.index(name) for name in COLUMNS]
     for number, cells in enumerate(reader, start=2):
@@ -129,4 +140,7 @@ def _rows(path: str, folder: str, reader: Iterator[list[str]]) -> Iterator[Label
                 " every line needs both, leave out pictures without a label"
             )
         full = os.path.normpath(os.path.join(folder, os.path.expanduser(own)))
-        yield LabelRow(full, label, number)
+        try:
+            yield LabelRow(full, label_name(label), number)
+        except InputError as error:
+            raise InputError(f"{path}: entry {number}: {error}") from error

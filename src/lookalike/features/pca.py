@@ -92,6 +92,13 @@ class PcaModel:
 
 def fit(method: str, chunks: Chunks, rows: int, dims: int) -> PcaModel:
     """Fit ``dims`` components to ``rows`` vectors; raises InputError if there are too few."""
+    check_dims(method, rows, next(iter(chunks())).shape[1] if rows else 0, dims)
+    with np.errstate(invalid="ignore", divide="ignore"):  # equal vectors have no variance
+        return _FITS[method](chunks, dims)
+
+
+def check_dims(method: str, rows: int, own: int, dims: int) -> None:
+    """Raise InputError if ``rows`` vectors of ``own`` dimensions have no ``dims`` components."""
     if method == "kernel":
         rows = min(rows, KERNEL_SAMPLE)
     most = max(0, rows - 1)
@@ -100,11 +107,8 @@ def fit(method: str, chunks: Chunks, rows: int, dims: int) -> PcaModel:
             f"dims {dims}: {rows} vectors have at most {most} components by {method} PCA;"
             " ask for fewer or index more images"
         )
-    own = next(iter(chunks())).shape[1]
     if method != "kernel" and dims > own:
         raise InputError(f"dims {dims}: the vectors have {own}; ask for at most that")
-    with np.errstate(invalid="ignore", divide="ignore"):  # equal vectors have no variance
-        return _FITS[method](chunks, dims)
 
 
 def _fit_linear(chunks: Chunks, dims: int) -> PcaModel:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
+from lookalike.errors import InputError
 from lookalike.stores import schema
 from lookalike.stores.base import PartTable, RecordParts
 from lookalike.stores.run import logits_bytes
@@ -16,8 +17,28 @@ from lookalike.types import ID_DTYPE, Label, LabelCount, Space
 IDS_A_QUERY = 500
 """Ids bound in one statement; SQLite takes at least 999."""
 
+MOST_LABEL_CHARACTERS = 1_000
+
 _SEEN = "parts seen in {}"
 """The setting that counts records whose parts were looked at."""
+
+
+def label_name(text: str) -> str:
+    """A label as it is kept, without spaces around it.
+
+    Raises InputError if it is empty, no text, or longer than ``MOST_LABEL_CHARACTERS``.
+    """
+    name = text.strip()
+    if not name:
+        raise InputError("a label is empty; give it a name")
+    if len(name) > MOST_LABEL_CHARACTERS:
+        raise InputError(
+            f"label {name[:40]}...: has {len(name):,} characters; at most"
+            f" {MOST_LABEL_CHARACTERS:,} are allowed, shorten it"
+        )
+    if not name.isascii() and any("\ud800" <= one <= "\udfff" for one in name):
+        raise InputError(f"label {name}: has bytes that are not UTF-8; give a name in UTF-8")
+    return name
 
 
 class LabelTables:

@@ -528,6 +528,14 @@ class SqliteStore(LabelTables):
             return None
         return UUID(bytes=id_), content_hash
 
+    def reads_path(self, path: str) -> bool:
+        """Whether a file at this absolute path is or was to be a record, whatever it is now."""
+        row = self._connection.execute(
+            "SELECT 1 FROM files WHERE path = ? AND state IN (?, ?)",
+            (os.fsencode(path), State.INDEXED.value, State.UNREADABLE.value),
+        ).fetchone()
+        return row is not None
+
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""
         condition, values = ("WHERE state = ?", (state.value,)) if state else ("", ())

@@ -76,7 +76,7 @@ def model_of(spec: EncoderSpec) -> Model | None:
             raise ValueError("another version's")
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LookalikeError(f"{path}: not readable ({error}); {_remove(spec)}") from error
     return Model(path.parent, files)
 
@@ -232,7 +232,7 @@ def _check_vocabulary(path: Path) -> None:
     """Refuse what is surely no tokenizer.json; the library that reads it need not be here yet."""
     try:
         json.loads(path.read_bytes())["model"]["vocab"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LookalikeError(f"{path}: not a tokenizer.json; fetch it again") from error
 
 

@@ -61,7 +61,7 @@ class Weights:
         self.path = path
         try:
             self._tensors = dict(self._listed())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LookalikeError(
                 f"{path}: not a safetensors file ({error}); fetch it again"
             ) from error
