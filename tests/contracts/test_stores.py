@@ -682,3 +682,18 @@ def test_parts_are_kept_by_record(open_store: Open, folder: Path) -> None:
     assert len(store.parts(SPACE).ids) == 1
     store.delete()
     assert [one.record for one in store.lacking_parts(SPACE)] == [id_of(b"three")]
+
+
+def test_a_path_is_read_from_whatever_its_file_was_when_it_was_last_seen(
+    store: Store, folder: Path
+) -> None:
+    write(folder, a=b"one", b=b"two", c=b"")
+    (folder / "d.txt").write_bytes(b"no picture")
+    index(store, folder)
+    index(store, folder)  # a and b are unchanged now
+    (folder / "b.jpg").rename(folder / "e.jpg")
+    index(store, folder)
+    read = {name: store.reads_path(str(folder / name)) for name in ("a.jpg", "c.jpg", "e.jpg")}
+    assert read == {"a.jpg": True, "c.jpg": True, "e.jpg": True}
+    assert not store.reads_path(str(folder / "d.txt"))
+    assert not store.reads_path(str(folder / "new.jpg"))

@@ -378,6 +378,9 @@ class Store(Protocol):
     def decisions(self) -> list[tuple[UUID, UUID]]:
         """Pairs of records that were decided not to be duplicates, each ascending, in order."""
 
+    def reads_path(self, path: str) -> bool:
+        """Whether a file at this absolute path is or was to be a record, whatever it is now."""
+
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""
 

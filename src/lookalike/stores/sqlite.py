@@ -531,8 +531,8 @@ class SqliteStore(LabelTables):
     def reads_path(self, path: str) -> bool:
         """Whether a file at this absolute path is or was to be a record, whatever it is now."""
         row = self._connection.execute(
-            "SELECT 1 FROM files WHERE path = ? AND state IN (?, ?)",
-            (os.fsencode(path), State.INDEXED.value, State.UNREADABLE.value),
+            "SELECT 1 FROM files WHERE path = ? AND state <> ?",
+            (os.fsencode(path), State.SKIPPED.value),
         ).fetchone()
         return row is not None
 
