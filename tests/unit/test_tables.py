@@ -295,3 +295,24 @@ def test_a_digest_depends_on_every_id_their_order_and_what_else_is_given() -> No
     assert len(digests) == 7
     assert digest(ids) == digest(ids.copy())
     assert all(len(one) == 16 for one in digests)
+
+
+def mapped_memory() -> int:
+    """Bytes of mapped files that this process has in memory."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssFile:")[2].split()[0]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
+def test_vectors_that_were_let_go_take_no_memory_and_are_read_anew(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).normal(size=(20_000, 256)).astype(np.float16)
+    whole.tofile(tmp_path / "vectors")
+    mapped = np.memmap(tmp_path / "vectors", np.float16, "r", shape=whole.shape)
+    table = VectorTable(record_ids(3), [mapped, whole[:2]], np.ones(3, bool), 256)
+    rows = np.array([0, 19_999, 20_001])
+    before = table.vectors(rows)
+    assert float(mapped.sum(dtype=np.float64)) == pytest.approx(float(whole.sum(dtype=np.float64)))
+    full = mapped_memory()
+    table.release()
+    assert mapped_memory() < full - whole.nbytes / 2
+    np.testing.assert_array_equal(table.vectors(rows), before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ LEAST_COSINE = 0.65
 
 BURST_COSINE = 0.8
 """Of two shots of a burst."""
+
+_AT_ONCE = 65_536
+"""Records whose pairs are compared before the memory of their vectors is let go."""
 
 BURST_REACH = 30
 """A shot is compared with so many that follow it, at most."""
@@ -61,14 +65,16 @@ def cosines_of(first: Rows, second: Rows, facts: FactsTable, table: VectorTable)
     start = np.flatnonzero(np.append(True, one[1:] != one[:-1]) if len(one) else one)
     end = np.append(start[1:], len(one))
 
-    def some(begin: int, stop: int) -> None:
-        for at, to in zip(start[begin:stop], end[begin:stop], strict=True):
+    def some(block: int, begin: int, stop: int) -> None:
+        own = slice(block + begin, block + stop)
+        for at, to in zip(start[own], end[own], strict=True):
             query = table.vectors(one[at : at + 1])[0].astype(np.float64)
             query /= max(float(np.linalg.norm(query)), 1e-12)
             out[known[at:to]] = cosines64(table.parts, query, two[at:to])
 
-    if len(start):
-        in_parallel(some, len(start), least=64)
+    for block in range(0, len(start), _AT_ONCE):
+        in_parallel(partial(some, block), min(_AT_ONCE, len(start) - block), least=64)
+        table.release()
     return out
 
 

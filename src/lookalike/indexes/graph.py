@@ -69,6 +69,7 @@ class Reduction:
     def fit(cls, table: VectorTable) -> Reduction:
         """The leading principal components of a table of at least one row."""
         mean, axes = principal_axes(even_sample(table.parts, FITTED_ROWS))
+        table.release()
         return cls(mean, np.ascontiguousarray(axes[:, :MOST_DIMS], np.float32))
 
     def points(self, table: VectorTable) -> FloatArray:
@@ -85,6 +86,7 @@ class Reduction:
                 centred = part[at : at + _CHUNK] - mean
                 out[start : start + len(centred)] = centred @ axes
                 start += len(centred)
+                table.release()
         return out
 
 
