@@ -11,7 +11,7 @@ the marked area over that for random ones; intervals are of 2,000 bootstrap samp
 A picture in which nothing was marked counts as one whose score does not fall.
 
 Ways: "default" is what ``Library.why`` does, "hiding alone" what it does for encoders that do not
-tell what they saw, "thorough" both. The whole command is started with ``--sheet``, as a user would.
+tell what they saw, "quick" what it does with ``quick``. The whole command is started with ``--sheet``, as a user would.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def commands(folder: Path, pairs: list[tuple[str, str]]) -> dict[str, Any]:
         for name, options in {
             "PNG": ["--sheet", "why.png"],
             "HTML": ["--sheet", "why.html"],
-            "thorough, PNG": ["--thorough", "--sheet", "why.png"],
+            "quick, PNG": ["--quick", "--sheet", "why.png"],
         }.items()
     }
 
@@ -117,7 +117,7 @@ def measured(encoder: Encoder, pairs: list[tuple[str, str]], seed: int) -> dict[
     ways: dict[str, Way] = {
         "default": lambda picture, target: relevance(encoder, picture, target),
         "hiding alone": lambda picture, target: relevance(Untelling(encoder), picture, target),
-        "thorough": lambda picture, target: relevance(encoder, picture, target, thorough=True),
+        "quick": lambda picture, target: relevance(encoder, picture, target, quick=True),
     }
     dice = np.random.default_rng(seed)
     tried: dict[str, list[Tried]] = {name: [] for name in ways}

@@ -298,13 +298,13 @@ class Library:
         return Answerer(tables, store, reader, request)
 
     def why(
-        self, query: Source, hit: Source, *, space: str | None = None, thorough: bool = False
+        self, query: Source, hit: Source, *, space: str | None = None, quick: bool = False
     ) -> Why:
         """What makes two pictures alike: parts of both, and the colours that they share.
 
         ``query``, ``hit``: as inputs of a search, but no words; ``space``: as in ``search``;
-        ``thorough``: hide every part in turn even if the encoder tells what it saw where, which
-        takes a hundred passes through it. Where a record's file is gone its thumbnail is used.
+        ``quick``: only ask an encoder that tells what it saw where, instead of also hiding every
+        part in turn, a hundred passes. Where a record's file is gone its thumbnail is used.
         Raises InputError for values that cannot be used or read.
         """
         from lookalike.query.why import Explainer  # no search needs it
@@ -313,7 +313,7 @@ class Library:
         with readable_errors(self.folder):
             tables = self._current(space)
             encoder = partial(self._encoder_of, tables.space)
-            return Explainer(tables, self._reader(), encoder).explain(*terms, thorough=thorough)
+            return Explainer(tables, self._reader(), encoder).explain(*terms, quick=quick)
 
     def categories(self, name: str | None = None) -> CategoryCounts:
         """What the records show, as trees with counts; only at or below a category if named.

@@ -126,7 +126,7 @@ def test_changed_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_marks_of_why_tell_more_than_chance(tmp_path: Path) -> None:
     result = short("why", tmp_path)
-    assert set(result["ways"]) == {"default", "hiding alone", "thorough"}
+    assert set(result["ways"]) == {"default", "hiding alone", "quick"}
     for own in result["ways"].values():
         assert 0 < own["area"] <= 0.2
         assert own["fills"]["blur"]["times"] > 1

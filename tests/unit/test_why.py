@@ -98,12 +98,12 @@ class TellingEncoder(DotEncoder):
 
 def test_an_encoder_that_tells_what_it_saw_is_asked_a_few_times_only() -> None:
     encoder, picture = TellingEncoder(), dotted((RED, 18, 34), (GREEN, 82, 82))
-    found = relevance(encoder, picture, ONLY_RED)
+    found = relevance(encoder, picture, ONLY_RED, quick=True)
     assert encoder.encoded < 8
     by_hiding = relevance(DotEncoder(), picture, ONLY_RED)
     assert not (found.marked & ~by_hiding.marked).any()  # which is coarser
     assert found.fall == pytest.approx(by_hiding.fall, abs=0.05)
-    thorough = relevance(encoder, picture, ONLY_RED, thorough=True)
+    thorough = relevance(encoder, picture, ONLY_RED)
     assert thorough.fall >= found.fall
     assert encoder.encoded > 50
 

@@ -34,9 +34,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_library_option(parser)
     parser.add_argument("--space", metavar="NAME", help="which encoder's vectors (see: spaces)")
     parser.add_argument(
-        "--thorough",
+        "--quick",
         action="store_true",
-        help="hide every part in turn, which tells more and takes two to three times as long",
+        help="half the time: ask the encoder what it saw where, if it tells, and hide no part",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object, with both maps")
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     with Library.open(options.library) as library:
         query, hit = parse_term(options.query), parse_term(options.hit)
         check_place(library, options.sheet, "the sheet", files_of([query, hit]))
-        why = library.why(query, hit, space=options.space, thorough=options.thorough)
+        why = library.why(query, hit, space=options.space, quick=options.quick)
     for side in (why.query, why.hit):
         if side.from_thumbnail:
             talk(f"{side.name}: {side.from_thumbnail}; its thumbnail is shown instead")

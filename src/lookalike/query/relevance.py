@@ -92,18 +92,18 @@ class Hider:
 
 
 def relevance(
-    encoder: Encoder, picture: Image.Image, target: DoubleArray, *, thorough: bool = False
+    encoder: Encoder, picture: Image.Image, target: DoubleArray, *, quick: bool = False
 ) -> Relevance:
     """Where an RGB picture is like what ``target`` is the vector of, float64 (dim,), unit length.
 
     Several maps are made, and the one whose marked places tell most, when all are hidden at one
-    time, is the answer. Takes half a dozen passes through an encoder that tells what it saw at each
-    place; ``CELLS`` more through any other, or to be ``thorough``.
+    time, is the answer. Takes ``CELLS`` passes through the encoder and some more; half a dozen if it
+    tells what it saw at each place and has to be ``quick``.
     """
     hider = Hider(encoder, picture, target)
     direct = _direct(encoder, picture, target, hider.grid)
     maps = [] if direct is None else _smoother(direct)
-    if thorough or direct is None:
+    if direct is None or not quick:
         hidden = _smoother(hider.falls())
         mixed = [] if direct is None else [_level(one) + _level(direct) for one in hidden[:2]]
         maps += [*hidden, *mixed]

@@ -50,7 +50,7 @@ class Explainer:
         comparison, live = compare_by(meaning, tables)
         self._judge = Judge(comparison, tables, live, meaning)
 
-    def explain(self, query: Term, hit: Term, *, thorough: bool = False) -> Why:
+    def explain(self, query: Term, hit: Term, *, quick: bool = False) -> Why:
         """See ``Library.why``."""
         one, other = self._read(query), self._read(hit)
         score = float(one.vector @ other.vector)
@@ -58,7 +58,7 @@ class Explainer:
         same = _same(one.picture, other.picture)
         maps = [everywhere(side.picture.size) for side in (one, other)]
         if not same:
-            maps = self._maps(one, other, likeness, thorough)
+            maps = self._maps(one, other, likeness, quick)
         return Why(
             score,
             likeness,
@@ -83,11 +83,11 @@ class Explainer:
         return Compared(item, _vector(point), point.need_histogram(), picture, gone)
 
     def _maps(
-        self, one: Compared, other: Compared, likeness: Likeness | None, thorough: bool
+        self, one: Compared, other: Compared, likeness: Likeness | None, quick: bool
     ) -> list[Relevance]:
         encoder = self._encoder()
         maps = [
-            relevance(encoder, side.picture, target.vector, thorough=thorough)
+            relevance(encoder, side.picture, target.vector, quick=quick)
             for side, target in ((one, other), (other, one))
         ]
         if likeness is Likeness.UNLIKELY:  # what is left are accidents
