@@ -11,7 +11,8 @@ the marked area over that for random ones; intervals are of 2,000 bootstrap samp
 A picture in which nothing was marked counts as one whose score does not fall.
 
 Ways: "default" is what ``Library.why`` does, "hiding alone" what it does for encoders that do not
-tell what they saw, "quick" what it does with ``quick``. The whole command is started with ``--sheet``, as a user would.
+tell what they saw, "quick" what it does with ``quick``. The whole command is started with
+``--sheet``, as a user would.
 """
 
 from __future__ import annotations

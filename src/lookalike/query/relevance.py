@@ -97,8 +97,8 @@ def relevance(
     """Where an RGB picture is like what ``target`` is the vector of, float64 (dim,), unit length.
 
     Several maps are made, and the one whose marked places tell most, when all are hidden at one
-    time, is the answer. Takes ``CELLS`` passes through the encoder and some more; half a dozen if it
-    tells what it saw at each place and has to be ``quick``.
+    time, is the answer. Takes some sixty passes through the encoder; half a dozen if it tells what
+    it saw at each place and has to be ``quick``.
     """
     hider = Hider(encoder, picture, target)
     direct = _direct(encoder, picture, target, hider.grid)
