@@ -518,12 +518,6 @@ SECTIONS = [
         "duplicates.py --full LIBRARY",
         duplicates_full,
     ),
-    (
-        "duplicates-part",
-        "Duplicates in a library of a quarter of that size, on a crowded machine",
-        "duplicates.py --full LIBRARY",
-        duplicates_full,
-    ),
     ("peers", "Beside FAISS and numba", "peers.py LIBRARY --peers-python PYTHON", peers),
     ("full", "Half a million files", "full.py FILES LIBRARY", full),
     (

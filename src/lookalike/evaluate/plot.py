@@ -76,7 +76,7 @@ def _draw_found(axes: Any, evaluation: Evaluation) -> None:
 
 def _draw_cost(axes: Any, values: list[float], name: str) -> None:
     axes.barh(np.arange(len(values)), values, height=0.6, color="#9aa5ae")
-    axes.set_xscale("log")
+    axes.locator_params(axis="x", nbins=4)
     axes.set_title(name, fontsize=10)
     axes.grid(axis="x", alpha=0.3)
 
