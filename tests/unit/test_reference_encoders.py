@@ -219,8 +219,9 @@ def test_clip_vit_b32_is_that_of_transformers_in_full_size(
 def test_siglip2_base_is_that_of_transformers_in_full_size(
     patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    small = Small("siglip2-base", 768, Siglip())
-    same_as_two_towers(patch, tmp_path, small, "SiglipModel", siglip_config(Siglip()), (HALF, HALF))
+    whole = replace(Siglip(), ending=None)  # the vocabulary is a small one of our own
+    small = Small("siglip2-base", 768, whole)
+    same_as_two_towers(patch, tmp_path, small, "SiglipModel", siglip_config(whole), (HALF, HALF))
 
 
 def same_dinov2(patch: pytest.MonkeyPatch, folder: Path, small: Small, dino: DinoV2) -> None:
