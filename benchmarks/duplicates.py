@@ -272,7 +272,7 @@ def child(python: str, folder: Path) -> dict[str, Any]:
 
 
 def full(library: Path) -> dict[str, Any]:
-    """The whole command on a large library, the neighbour graph made anew."""
+    """The whole command on a large library; the neighbour graph is made in it if there is none."""
     command = [sys.executable, "-m", "lookalike", "duplicates", "--json", "--library", library]
     done = common.watched(command).checked()
     report = json.loads(done.out)
