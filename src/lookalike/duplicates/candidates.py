@@ -24,7 +24,7 @@ LEAST_COSINE = 0.65
 BURST_COSINE = 0.8
 """Of two shots of a burst."""
 
-_AT_ONCE = 65_536
+_AT_ONCE = 2_048
 """Records whose pairs are compared before the memory of their vectors is let go."""
 
 BURST_REACH = 30
