@@ -93,9 +93,11 @@ class Finder:
         wanted = set(options.relations)
         pairs, coarse = joined_pairs([]), None
         if wanted & {Relation.RE_ENCODED, Relation.EDITED}:
+            # First, as making it takes more memory than all that follows.
+            graph = self._timed("neighbour graph", self._graph, NEIGHBOURS)
             rasters = self._timed("reading thumbnails", self._rasters)
             coarse = CoarseComparer(rasters)
-            pairs = self._same(rasters, coarse)
+            pairs = self._same(rasters, coarse, graph)
         if Relation.BURST in wanted:
             pairs = self._timed("bursts", self._with_bursts, pairs, options.seconds)
         kept = self._kept(pairs, options)
@@ -128,11 +130,10 @@ class Finder:
     def _keys(self, first: Rows, second: Rows) -> Rows:
         return first * len(self._facts.ids) + second
 
-    def _same(self, rasters: PixelArray, coarse: CoarseComparer) -> Pairs:
+    def _same(self, rasters: PixelArray, coarse: CoarseComparer, graph: NeighbourGraph) -> Pairs:
         """Pairs that show the same picture."""
         by_hash = self._timed("hashes", self._near_by_hash, rasters)
         by_hash = self._timed("comparing hashed", coarse.alike, by_hash)
-        graph = self._timed("neighbour graph", self._graph, NEIGHBOURS)
         keys = self._timed("cosines", near_by_vectors, graph, self._facts, self._vectors)
         keys = np.setdiff1d(keys, self._keys(by_hash.first, by_hash.second), assume_unique=True)
         count = len(self._facts.ids)
