@@ -94,16 +94,7 @@ def labels(
     library: Library, rows: Sequence[Mapping[str, str]], folders: Mapping[Any, str]
 ) -> dict[str, Any]:
     """Precision of confident classes, and how many pictures have one."""
-    tree = category_tree()
-    right = {
-        row["folder"]: {
-            number
-            for id_ in row["synsets"].split()
-            if (one := tree.get(id_)) is not None
-            for number in one.classes
-        }
-        for row in rows
-    }
+    right = right_classes(rows)
     index = library._current().categories
     own = np.array([folders[key] for key in _records(index.ids)])
     known = np.array([bool(right[folder]) for folder in own])
@@ -120,6 +111,20 @@ def labels(
         "labelled_where_no_class_fits": round(float(sure[~known].mean()), 4)
         if (~known).any()
         else 0,
+    }
+
+
+def right_classes(rows: Sequence[Mapping[str, str]]) -> dict[str, set[int]]:
+    """By folder: the numbers of the classes that are right for it; none where ImageNet has none."""
+    tree = category_tree()
+    return {
+        row["folder"]: {
+            number
+            for id_ in row["synsets"].split()
+            if (one := tree.get(id_)) is not None
+            for number in one.classes
+        }
+        for row in rows
     }
 
 

@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import skimage.data
-from categories import SHORT_FOLDERS, SHORT_TABLE, TABLE
+from categories import SHORT_FOLDERS, SHORT_TABLE, TABLE, right_classes
 from common import add_short, deliver, provenance, require
 from PIL import Image
 
-from lookalike.categories import CONFIDENT, category_tree, class_shares
+from lookalike.categories import CONFIDENT, class_shares
 from lookalike.features.encoders import DEFAULT_ENCODER, load_encoder
 from lookalike.features.parts import PARTS, cut, grid
 from lookalike.indexes.categories import SURE_PART
@@ -81,16 +81,7 @@ class Photos:
 
     def __init__(self, root: Path, rows: Sequence[Mapping[str, str]]) -> None:
         self._root = root
-        tree = category_tree()
-        self.right = {
-            row["folder"]: {
-                number
-                for id_ in row["synsets"].split()
-                if (one := tree.get(id_)) is not None
-                for number in one.classes
-            }
-            for row in rows
-        }
+        self.right = right_classes(rows)
         self.known = [folder for folder, right in self.right.items() if right]
         self.unknown = [folder for folder, right in self.right.items() if not right]
 

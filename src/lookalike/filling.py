@@ -30,7 +30,7 @@ from lookalike.pipeline import (
 )
 from lookalike.stores import Store
 from lookalike.stores.base import Lacking, RecordParts, SpaceFeatures
-from lookalike.types import PixelArray
+from lookalike.types import PixelArray, Space
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,28 +48,7 @@ def fill(
     Their files are read once more; what has changed since it was indexed is left. Everything
     committed stays, however the run ends, and running it again continues.
     """
-    progress = progress or Silence()
-    space = encoder.spec.space
-    store.add_space(space)
-    count = sum(1 for _ in store.lacking(space, roots))
-    progress.start(count)
-    added = left = 0
-    try:
-        made = _filled(store.lacking(space, roots), count, encoder, options)
-        for batch in batched(made, options.commit_batch):
-            done = [one for one in batch if one is not None]
-            store.put_vectors(space, done)
-            added, left = added + len(done), left + len(batch) - len(done)
-            progress.advance(len(batch))
-    finally:
-        progress.close()
-    return FillReport(space, added, left)
-
-
-def _filled(
-    lacking: Iterable[Lacking], count: int, encoder: Encoder, options: IndexOptions
-) -> Iterator[SpaceFeatures | None]:
-    """What each record's file gives, in their order; None where it is no longer what it was."""
+    store.add_space(encoder.spec.space)
 
     def encode(
         some: Sequence[Lacking], squares: Sequence[PixelArray | None]
@@ -80,7 +59,91 @@ def _filled(
             for one, own in zip(some, encoded, strict=True)
         ]
 
-    return _read_again(lacking, batch_size(count, options), encoder.prepare, encode, options)
+    return _filled(
+        partial(store.lacking, encoder.spec.space, roots),
+        encoder.prepare,
+        encode,
+        partial(store.put_vectors, encoder.spec.space),
+        encoder.spec.space,
+        options,
+        progress,
+    )
+
+
+def look_at_parts(
+    store: Store,
+    encoder: Encoder,
+    roots: Sequence[str] | None = None,
+    options: IndexOptions = IndexOptions(),
+    progress: Progress | None = None,
+) -> FillReport:
+    """See what parts of the records under ``roots`` (all if None) show, where that is not known.
+
+    Their files are read once more, and ``PARTS`` of each picture are encoded: as many passes more.
+    Everything committed stays, however the run ends, and running it again continues.
+    """
+    return _filled(
+        partial(store.lacking_parts, encoder.spec.space, roots),
+        lambda image: [encoder.prepare(one) for one in cut(image, PARTS)],
+        partial(_see_parts, encoder=encoder),
+        partial(store.put_parts, encoder.spec.space),
+        encoder.spec.space,
+        options,
+        progress,
+        squares=len(PARTS),
+    )
+
+
+def _see_parts(
+    some: Sequence[Lacking], squares: Sequence[list[PixelArray] | None], encoder: Encoder
+) -> list[RecordParts | None]:
+    ready = [square for own in squares if own is not None for square in own]
+    seen = iter(encode_ready(ready, encoder))
+    made: list[RecordParts | None] = []
+    for one, own in zip(some, squares, strict=True):
+        if own is None:
+            made.append(None)
+            continue
+        encoded = [next(seen) for _ in own]
+        logits = [each[1] for each in encoded if each is not None and each[1] is not None]
+        made.append(RecordParts(one.record, list(zip(PARTS, logits, strict=True))))
+    return made
+
+
+# -- what both have in common ----------------------------------------------------------------------
+
+
+def _filled(
+    lacking: Callable[[], Iterator[Lacking]],
+    prepare: Callable[[Image.Image], T],
+    encode: Callable[[Sequence[Lacking], Sequence[T | None]], list[R | None]],
+    put: Callable[[Sequence[R]], None],
+    space: Space,
+    options: IndexOptions,
+    progress: Progress | None,
+    squares: int = 1,
+) -> FillReport:
+    """Commit what the files of ``lacking`` records give, batch by batch.
+
+    ``encode`` has None for a file that is no longer what it was; ``squares``: how many inputs of
+    the encoder ``prepare`` makes of a picture.
+    """
+    progress = progress or Silence()
+    count = sum(1 for _ in lacking())
+    progress.start(count)
+    added = left = 0
+    size = max(1, batch_size(count, options) // squares)
+    try:
+        for batch in batched(
+            _read_again(lacking(), size, prepare, encode, options), options.commit_batch
+        ):
+            done = [one for one in batch if one is not None]
+            put(done)
+            added, left = added + len(done), left + len(batch) - len(done)
+            progress.advance(len(batch))
+    finally:
+        progress.close()
+    return FillReport(space, added, left)
 
 
 def _read_again(
@@ -115,55 +178,3 @@ def _prepared(
         return prepare(decode(file.data, limits, budget).image)
     except (ImageError, MemoryError):
         return None
-
-
-def look_at_parts(
-    store: Store,
-    encoder: Encoder,
-    roots: Sequence[str] | None = None,
-    options: IndexOptions = IndexOptions(),
-    progress: Progress | None = None,
-) -> FillReport:
-    """See what parts of the records under ``roots`` (all if None) show, where that is not known.
-
-    Their files are read once more, and ``PARTS`` of each picture are encoded: as many passes more.
-    Everything committed stays, however the run ends, and running it again continues.
-    """
-    progress = progress or Silence()
-    space = encoder.spec.space
-    count = sum(1 for _ in store.lacking_parts(space, roots))
-    progress.start(count)
-    added = left = 0
-    size = max(1, batch_size(count, options) // len(PARTS))
-    try:
-        made = _read_again(
-            store.lacking_parts(space, roots),
-            size,
-            lambda image: [encoder.prepare(one) for one in cut(image, PARTS)],
-            partial(_see_parts, encoder=encoder),
-            options,
-        )
-        for batch in batched(made, options.commit_batch):
-            done = [one for one in batch if one is not None]
-            store.put_parts(space, done)
-            added, left = added + len(done), left + len(batch) - len(done)
-            progress.advance(len(batch))
-    finally:
-        progress.close()
-    return FillReport(space, added, left)
-
-
-def _see_parts(
-    some: Sequence[Lacking], squares: Sequence[list[PixelArray] | None], encoder: Encoder
-) -> list[RecordParts | None]:
-    ready = [square for own in squares if own is not None for square in own]
-    seen = iter(encode_ready(ready, encoder))
-    made: list[RecordParts | None] = []
-    for one, own in zip(some, squares, strict=True):
-        if own is None:
-            made.append(None)
-            continue
-        encoded = [next(seen) for _ in own]
-        logits = [each[1] for each in encoded if each is not None and each[1] is not None]
-        made.append(RecordParts(one.record, list(zip(PARTS, logits, strict=True))))
-    return made

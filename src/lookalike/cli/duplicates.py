@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,13 +13,12 @@ from lookalike.cli.output import (
     add_library_option,
     check_place,
     csv_path,
-    open_page,
     page_path,
     print_json,
     print_path,
     talk,
-    unwritable,
     write_csv,
+    write_file,
 )
 from lookalike.duplicates import (
     CLOSEST_FIRST,
@@ -223,13 +223,8 @@ def _page(library: Library, report: DuplicateReport, path: Path | None, show: bo
     path = page_path(path, "duplicates.html")
     if len(report.groups) > PAGE_GROUPS:
         talk(f"the page shows the first {PAGE_GROUPS} of {len(report.groups)} groups")
-    try:
-        write_pairs(_summary(report), _tiles(library, report.groups[:PAGE_GROUPS]), path)
-    except OSError as error:
-        raise unwritable(path, "the page", error) from error
-    talk(f"page: {path}")
-    if show:
-        open_page(path)
+    write = partial(write_pairs, _summary(report), _tiles(library, report.groups[:PAGE_GROUPS]))
+    write_file(path, "the page", write, told="page", show=show)
 
 
 def _tiles(library: Library, groups: tuple[Group, ...]) -> Iterator[list[PairTile]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from lookalike.cli.output import add_library_option, check_place, print_json, talk, unwritable
+from lookalike.cli.output import add_library_option, check_place, print_json, talk, write_file
 from lookalike.errors import InputError
 from lookalike.evaluate.evaluation import Candidates, Evaluation, Quality
 from lookalike.evaluate.metrics import Estimate
@@ -82,9 +83,11 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(table(evaluation))
     if options.json not in (None, "-"):
-        _write_json(Path(options.json), evaluation)
+        text = json.dumps(evaluation.to_dict(), indent=2) + "\n"
+        write = partial(Path.write_text, data=text, encoding="utf-8")
+        write_file(Path(options.json), "the evaluation", write, told="figures")
     if options.plot:
-        _write_plot(options.plot, evaluation)
+        write_file(options.plot, "the plot", partial(write_plot, evaluation), told="plot")
     return 0
 
 
@@ -136,19 +139,3 @@ def _list(text: str | None, kind: Callable[[str], T], name: str) -> list[T] | No
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError as error:
         raise InputError(f"--{name} {text!r}: numbers parted by commas are needed") from error
-
-
-def _write_json(path: Path, evaluation: Evaluation) -> None:
-    try:
-        path.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise unwritable(path, "the evaluation", error) from error
-    talk(f"figures: {path}")
-
-
-def _write_plot(path: Path, evaluation: Evaluation) -> None:
-    try:
-        write_plot(evaluation, path)
-    except OSError as error:
-        raise unwritable(path, "the plot", error) from error
-    talk(f"plot: {path}")

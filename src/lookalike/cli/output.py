@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from uuid import UUID
@@ -71,6 +71,22 @@ def csv_path(path: str) -> str:
 def unwritable(path: str | Path, what: str, error: OSError) -> StorageError:
     """The error of a file that could not be written."""
     return StorageError(f"{path}: {what} cannot be written ({error.strerror}); name another place")
+
+
+def write_file(
+    path: Path, what: str, write: Callable[[Path], object], *, told: str, show: bool = False
+) -> None:
+    """Have a file written and say where it is, as ``told``; raises StorageError if it cannot be.
+
+    ``show``: open it in the browser.
+    """
+    try:
+        write(path)
+    except OSError as error:
+        raise unwritable(path, what, error) from error
+    talk(f"{told}: {path}")
+    if show:
+        open_page(path)
 
 
 def check_place(

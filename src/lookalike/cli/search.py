@@ -6,17 +6,17 @@ import argparse
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lookalike.cli.output import (
     add_library_option,
     check_place,
-    open_page,
     page_path,
     print_json,
     print_path,
     talk,
-    unwritable,
+    write_file,
 )
 from lookalike.errors import InputError
 from lookalike.features.pca import PCA_METHODS
@@ -234,10 +234,4 @@ def write_sheet(
         if len(result.hits) > SHEET_HITS:
             talk(f"the contact sheet shows the first {SHEET_HITS} of {len(result.hits)} hits")
         sheets.append(library.sheet(replace(result, hits=result.hits[:SHEET_HITS])))
-    try:
-        write(sheets, path)
-    except OSError as error:
-        raise unwritable(path, "the sheet", error) from error
-    talk(f"contact sheet: {path}")
-    if show:
-        open_page(path)
+    write_file(path, "the sheet", partial(write, sheets), told="contact sheet", show=show)

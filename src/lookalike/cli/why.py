@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from lookalike.cli.output import (
     add_library_option,
     check_place,
-    open_page,
     page_path,
     print_json,
     talk,
-    unwritable,
+    write_file,
 )
 from lookalike.cli.search import files_of, sheet_file
 from lookalike.library import Library
@@ -96,10 +96,4 @@ def _draw(why: Why, path: Path | None, show: bool) -> None:
 
     path = page_path(path, "why.html")
     write = write_why_png if path.suffix.lower() == ".png" else write_why_html
-    try:
-        write(why, path)
-    except OSError as error:
-        raise unwritable(path, "the sheet", error) from error
-    talk(f"sheet: {path}")
-    if show:
-        open_page(path)
+    write_file(path, "the sheet", partial(write, why), told="sheet", show=show)

@@ -24,8 +24,9 @@ LEAST_COSINE = 0.65
 BURST_COSINE = 0.8
 """Of two shots of a burst."""
 
-_AT_ONCE = 2_048
-"""Records whose pairs are compared before the memory of their vectors is let go."""
+_AT_ONCE = 128
+"""Records whose pairs are compared before the memory of their vectors is let go. They have some
+thirty pairs each, and the system maps 64 KB around every vector that is read."""
 
 BURST_REACH = 30
 """A shot is compared with so many that follow it, at most."""
@@ -68,7 +69,7 @@ def cosines_of(first: Rows, second: Rows, facts: FactsTable, table: VectorTable)
     def some(block: int, begin: int, stop: int) -> None:
         own = slice(block + begin, block + stop)
         for at, to in zip(start[own], end[own], strict=True):
-            query = table.vectors(one[at : at + 1])[0].astype(np.float64)
+            query = table.vector(int(one[at]))
             query /= max(float(np.linalg.norm(query)), 1e-12)
             out[known[at:to]] = cosines64(table.parts, query, two[at:to])
 

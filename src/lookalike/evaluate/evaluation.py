@@ -297,8 +297,7 @@ def _point(tables: Tables, record: UUID) -> Point:
     histogram = tables.histograms.row_of(record)
     assert row is not None
     assert histogram is not None
-    vector = tables.vectors.vectors(np.array([row]))[0].astype(np.float64)
-    return Point(vector, tables.histograms.histogram(histogram).dense())
+    return Point(tables.vectors.vector(row), tables.histograms.histogram(histogram).dense())
 
 
 # -- what it comes to ------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class InputReader:
             row = self._tables.vectors.row_of(record)
             if row is None:
                 return None
-            vector = self._tables.vectors.vectors(np.array([row]))[0].astype(np.float64)
+            vector = self._tables.vectors.vector(row)
         if self._colour:
             row = self._tables.histograms.row_of(record)
             if row is None:

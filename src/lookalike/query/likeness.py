@@ -9,7 +9,7 @@ A cosine of 0.5 means little in one space and much in another. So pairs of recor
   whose usual median and spread are known is then judged by those.
 - Colours have no such gap between alike and unlike: the best 1 % and 0.2 % of pairs.
 
-What this gives on labelled photos is in docs/scores.md.
+What this gives on labelled photos is in docs/categories.md and docs/performance.md.
 """
 
 from __future__ import annotations
@@ -201,8 +201,6 @@ def _points(tables: Tables, rows: NDArray[np.int64], by: str) -> Iterator[Point]
     """Rows of a comparison as inputs: of the histograms if it is by colour, else of the vectors."""
     coloured = rows if by == "colour" else tables.histogram_rows(rows)
     for row, histogram in zip(rows.tolist(), coloured.tolist(), strict=True):
-        vector = None
-        if by != "colour":
-            vector = tables.vectors.vectors(np.array([row]))[0].astype(np.float64)
+        vector = tables.vectors.vector(row) if by != "colour" else None
         dense = tables.histograms.histogram(histogram).dense() if by in WITH_COLOUR else None
         yield Point(vector, dense)

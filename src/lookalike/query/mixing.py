@@ -76,7 +76,7 @@ def _measured(tables: Tables, metric: str) -> tuple[float, float]:
     order = np.argsort(coloured)
     cosines, colours = [], []
     for row, histogram in zip(points.tolist(), coloured.tolist(), strict=False):
-        vector = tables.vectors.vectors(np.array([row]))[0].astype(np.float64)
+        vector = tables.vectors.vector(row)
         cosines.append(tables.exact.rough(vector, others)[others != row])
         dense = tables.histograms.histogram(histogram).dense()
         scores = index.rough(dense, coloured[order])[rows[order] != row]

@@ -19,6 +19,7 @@ from lookalike.types import (
     ID_DTYPE,
     ClassLogits,
     Crop,
+    DoubleArray,
     FileEntry,
     FloatArray,
     IdArray,
@@ -124,6 +125,11 @@ class VectorTable(IdentifiedRows):
         for position, (part, inner) in enumerate(_located(self.parts, rows)):
             out[position] = self.parts[part][inner]
         return out
+
+    def vector(self, row: int) -> DoubleArray:
+        """The vector at one row as float64 (dim,)."""
+        vector: DoubleArray = self.vectors(np.array([row]))[0].astype(np.float64)
+        return vector
 
     def release(self) -> None:
         """Let go of the memory that mapped vectors take in this process; they can be read anew.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -13,9 +14,6 @@ from lookalike.stores import schema
 from lookalike.stores.base import PartTable, RecordParts
 from lookalike.stores.run import logits_bytes
 from lookalike.types import ID_DTYPE, Label, LabelCount, Space
-
-IDS_A_QUERY = 500
-"""Ids bound in one statement; SQLite takes at least 999."""
 
 MOST_LABEL_CHARACTERS = 1_000
 
@@ -41,16 +39,18 @@ def label_name(text: str) -> str:
     return name
 
 
-class LabelTables:
+class LabelTables(ABC):
     """The part of SqliteStore that reads and writes labels and parts."""
 
     _connection: sqlite3.Connection
 
+    @abstractmethod
     def _require_writing(self) -> None:
-        raise NotImplementedError
+        """Raise LibraryError where the library was opened for reading."""
 
+    @abstractmethod
     def _ensure_space(self, space: Space) -> int:
-        raise NotImplementedError
+        """The key of a space of the library."""
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -81,17 +81,16 @@ class LabelTables:
     def labels(self, ids: Sequence[UUID]) -> list[tuple[Label, ...]]:
         """Labels of records, in the order asked for, each record's by source and name."""
         found: dict[bytes, list[Label]] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            own = [id_.bytes for id_ in ids[start : start + IDS_A_QUERY]]
-            rows = self._connection.execute(
-                "SELECT id, source, label, confidence FROM records"
-                " JOIN labels ON labels.record = records.key"
-                f" WHERE id IN ({', '.join('?' * len(own))}) ORDER BY source, label",
-                own,
-            )
-            for id_, source, label, share in rows:
-                confidence = 1.0 if share is None else share
-                found.setdefault(id_, []).append(Label(label, confidence, source=source))
+        rows = schema.of_records(
+            self._connection,
+            ids,
+            "SELECT id, source, label, confidence FROM records"
+            " JOIN labels ON labels.record = records.key WHERE id IN ({ids})"
+            " ORDER BY source, label",
+        )
+        for id_, source, label, share in rows:
+            confidence = 1.0 if share is None else share
+            found.setdefault(id_, []).append(Label(label, confidence, source=source))
         return [tuple(found.get(id_.bytes, ())) for id_ in ids]
 
     def label_counts(self) -> list[LabelCount]:

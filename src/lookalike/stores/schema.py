@@ -6,10 +6,12 @@ import contextlib
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from lookalike.errors import (
     LibraryCorruptError,
@@ -30,6 +32,9 @@ WRITER_CACHE_BYTES = 64 * 2**20
 
 READER_CACHE_BYTES = 16 * 2**20
 """What a reader keeps of it: searches ask for a few records here and there."""
+
+IDS_A_QUERY = 500
+"""Ids bound in one statement; SQLite takes at least 999."""
 
 LOG_PAGES = 8_192
 """Pages of 4 KiB after which the log is folded into the catalogue; a page that many commits changed
@@ -153,6 +158,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def of_records(
+    connection: sqlite3.Connection, ids: Sequence[UUID], query: str
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query for any number of records, whose ids stand in place of ``{ids}`` in it.
+
+    In the order that the query gives, for every ``IDS_A_QUERY`` records by themselves.
+    """
+    for start in range(0, len(ids), IDS_A_QUERY):
+        own = [id_.bytes for id_ in ids[start : start + IDS_A_QUERY]]
+        yield from connection.execute(query.format(ids=", ".join("?" * len(own))), own)
 
 
 @contextlib.contextmanager

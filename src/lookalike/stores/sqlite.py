@@ -35,7 +35,7 @@ from lookalike.stores.base import (
     VectorTable,
 )
 from lookalike.stores.conditions import matching_ids
-from lookalike.stores.labels import IDS_A_QUERY, LabelTables
+from lookalike.stores.labels import LabelTables
 from lookalike.stores.run import Place, SqliteRun, files_under, logits_bytes
 from lookalike.stores.segments import (
     HISTOGRAM_COLUMNS,
@@ -407,39 +407,30 @@ class SqliteStore(LabelTables):
     def get(self, ids: Sequence[UUID]) -> list[Record | None]:
         """Records by id, in the order asked for; None where there is none."""
         found: dict[UUID, Record] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            found.update(self._get(ids[start : start + IDS_A_QUERY]))
-        return [found.get(id_) for id_ in ids]
-
-    def _get(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID, Record]]:
-        places = ", ".join("?" * len(ids))
+        query = (
+            "SELECT id, content_hash, bytes, phash, width, height, format, taken_at, camera,"
+            " latitude, longitude FROM records WHERE id IN ({ids})"
+        )
         with schema.snapshot(self._connection):
-            rows = self._connection.execute(
-                "SELECT id, content_hash, bytes, phash, width, height, format, taken_at,"
-                f" camera, latitude, longitude FROM records WHERE id IN ({places})",
-                [id_.bytes for id_ in ids],
-            ).fetchall()
+            rows = list(schema.of_records(self._connection, ids, query))
             paths = dict(zip(ids, self.paths(ids), strict=True))
         for raw, content_hash, size, signed_hash, *facts in rows:
             id_ = UUID(bytes=raw)
-            own = paths[id_]
-            yield (
-                id_,
-                Record(id_, content_hash, size, ImageFacts(*facts), signed_hash % 2**64, own),
+            record = Record(
+                id_, content_hash, size, ImageFacts(*facts), signed_hash % 2**64, paths[id_]
             )
+            found[id_] = record
+        return [found.get(id_) for id_ in ids]
 
     def paths(self, ids: Sequence[UUID]) -> list[tuple[str, ...]]:
         """Where records lie now, in the order asked for; nowhere for one that is not there."""
         found: dict[bytes, list[str]] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            own = [id_.bytes for id_ in ids[start : start + IDS_A_QUERY]]
-            rows = self._connection.execute(
-                "SELECT id, path FROM records JOIN files ON files.record = records.key"
-                f" WHERE id IN ({', '.join('?' * len(own))}) AND live ORDER BY path",
-                own,
-            )
-            for id_, path in rows:
-                found.setdefault(id_, []).append(os.fsdecode(path))
+        query = (
+            "SELECT id, path FROM records JOIN files ON files.record = records.key"
+            " WHERE id IN ({ids}) AND live ORDER BY path"
+        )
+        for id_, path in schema.of_records(self._connection, ids, query):
+            found.setdefault(id_, []).append(os.fsdecode(path))
         return [tuple(found.get(id_.bytes, ())) for id_ in ids]
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
@@ -489,16 +480,13 @@ class SqliteStore(LabelTables):
     def files(self, ids: Sequence[UUID]) -> list[tuple[FileEntry, ...]]:
         """Where records lie now, the oldest file first, ties by path."""
         found: dict[bytes, list[FileEntry]] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            own = [id_.bytes for id_ in ids[start : start + IDS_A_QUERY]]
-            rows = self._connection.execute(
-                "SELECT id, path, files.bytes, mtime_ns FROM records"
-                " JOIN files ON files.record = records.key"
-                f" WHERE id IN ({', '.join('?' * len(own))}) AND live ORDER BY mtime_ns, path",
-                own,
-            )
-            for id_, path, size, mtime in rows:
-                found.setdefault(id_, []).append(FileEntry(os.fsdecode(path), size, mtime))
+        query = (
+            "SELECT id, path, files.bytes, mtime_ns FROM records"
+            " JOIN files ON files.record = records.key"
+            " WHERE id IN ({ids}) AND live ORDER BY mtime_ns, path"
+        )
+        for id_, path, size, mtime in schema.of_records(self._connection, ids, query):
+            found.setdefault(id_, []).append(FileEntry(os.fsdecode(path), size, mtime))
         return [tuple(found.get(id_.bytes, ())) for id_ in ids]
 
     def decisions(self) -> list[tuple[UUID, UUID]]:

@@ -91,11 +91,8 @@ def session(graph: bytes | str, threads: int, accelerator: str = "") -> Any:
 
 def layer_of(weights: bytes, name: str) -> Callable[[PixelArray], FloatArray]:
     """A graph as a function from pixels to one of its inner tensors."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    model = with_output(weights, name)
-    session = onnxruntime.InferenceSession(model, options, providers=[_CPU])
-    return lambda pixels: np.asarray(session.run([name], {"pixels": pixels})[0])
+    own = session(with_output(weights, name), kernels.cores())
+    return lambda pixels: np.asarray(own.run([name], {"pixels": pixels})[0])
 
 
 def with_output(model: bytes, name: str) -> bytes:
