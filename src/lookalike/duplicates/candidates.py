@@ -24,7 +24,7 @@ LEAST_COSINE = 0.65
 BURST_COSINE = 0.8
 """Of two shots of a burst."""
 
-_AT_ONCE = 128
+_AT_ONCE = 64
 """Records whose pairs are compared before the memory of their vectors is let go. They have some
 thirty pairs each, and the system maps 64 KB around every vector that is read."""
 
@@ -74,7 +74,7 @@ def cosines_of(first: Rows, second: Rows, facts: FactsTable, table: VectorTable)
             out[known[at:to]] = cosines64(table.parts, query, two[at:to])
 
     for block in range(0, len(start), _AT_ONCE):
-        in_parallel(partial(some, block), min(_AT_ONCE, len(start) - block), least=64)
+        in_parallel(partial(some, block), min(_AT_ONCE, len(start) - block), least=16)
         table.release()
     return out
 
