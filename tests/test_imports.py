@@ -35,6 +35,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
+    "maps": MIDDLE,
     "library": {
         *MIDDLE,
         "pipeline",
@@ -44,8 +45,10 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "maps",
         "present",
     },
+    "web": {*MIDDLE, "query", "maps", "library"},
     "present": {"types"},
     "cli": {
         *MIDDLE,
@@ -55,6 +58,8 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "maps",
+        "web",
         "library",
         "present",
         "lookalike",
