@@ -99,7 +99,7 @@ export interface SelectionFacts {
   sql: string | null;
   /** What to do where they are null. */
   note: string | null;
-  labels: { name: string; count: number }[];
+  labels: { name: string; share: number }[];
 }
 
 export interface Cut {

@@ -27,7 +27,7 @@ TITLES = {1: ("Clusters",), 2: ("Clusters, wide", "Clusters"), 3: (
 
 def packet(head: Mapping[str, Any], payload: bytes) -> bytes:
     """A packet of a JSON object and numbers."""
-    text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(head, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 4)
     return len(text).to_bytes(4, "little") + text + payload
 
