@@ -33,11 +33,16 @@ def packet(head: Mapping[str, Any], payload: bytes) -> bytes:
 
 
 def facts(
-    chart: PictureMap, colourings: Sequence[tuple[str, str]], name: str = "map"
+    chart: PictureMap,
+    colourings: Sequence[tuple[str, str]],
+    name: str = "map",
+    *,
+    cuttable: bool = False,
 ) -> dict[str, Any]:
     """What is told of a map: how it was made, its clusters, and by what it can be coloured.
 
-    ``colourings``: names and titles of those that there are beside the levels of the clusters.
+    ``colourings``: names and titles of those that there are beside the levels of the clusters;
+    ``cuttable``: whether who gets this can have the tree of clusters cut anew.
     """
     options, clustering = chart.options, chart.clustering
     levels = clustering.levels
@@ -62,7 +67,9 @@ def facts(
             "method": clustering.method,
             "parameters": dict(clustering.parameters),
             "levels": [[cluster.to_dict() for cluster in level.clusters] for level in levels],
-            "cut": None if tree is None else {"lowest": 2, "highest": len(tree.merges) + 1},
+            "cut": None
+            if tree is None or not cuttable
+            else {"lowest": 2, "highest": len(tree.merges) + 1},
         },
         "colourings": [{"name": key, "title": title} for key, title in [*own, *colourings]],
         "placed": int(chart.placed.sum()),

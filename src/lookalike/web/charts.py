@@ -26,18 +26,15 @@ Open = Callable[[Library, MapOptions], PictureMap]
 
 @dataclass
 class Chart(IdentifiedRows):
-    """One map as it is shown. ``name`` is of its options, ``tag`` of all that it says."""
+    """One map as it is shown. ``name`` is of what was asked for, ``tag`` of all that it says."""
 
+    name: str
     chart: PictureMap
     _kept: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ids: IdArray = self.chart.ids
         self.live: NDArray[np.bool_] = np.ones(len(self.ids), bool)
-
-    @property
-    def name(self) -> str:
-        return name_of(self.chart.options)
 
     @cached_property
     def tag(self) -> str:
@@ -64,12 +61,12 @@ class Chart(IdentifiedRows):
         wanted = np.frombuffer(b"".join(id_.bytes for id_ in ids), ID_DTYPE)
         return [int(row) for row in self.rows_of(wanted)] if ids else []
 
-    def facts(self, library: Library) -> dict[str, Any]:
+    def facts(self, library: Library, *, cuttable: bool) -> dict[str, Any]:
         """What is told of the map."""
         extra = [(name, COLOURINGS[name][0]) for name in library.colourings()]
         if self.chart.placed.any():
             extra.append(("placed", "Placed later"))
-        return packets.facts(self.chart, extra, self.name)
+        return packets.facts(self.chart, extra, self.name, cuttable=cuttable)
 
     def points(self) -> bytes:
         """The packet of its points."""
@@ -123,7 +120,7 @@ class Charts:
         if name not in self._options:
             raise InputError(f"map {name!r}: not here; maps are: {', '.join(self._options)}")
         if name not in self._open:
-            self._open[name] = Chart(self._make(library, self._options[name]))
+            self._open[name] = Chart(name, self._make(library, self._options[name]))
         return self._open[name]
 
 

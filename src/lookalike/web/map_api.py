@@ -37,10 +37,16 @@ Answered = tuple[Any, str]
 
 
 class MapApi:
-    """The routes. ``searches`` answers questions that take long, ``pictures`` thumbnails."""
+    """The routes. ``searches`` answers questions that take long, ``pictures`` thumbnails.
 
-    def __init__(self, charts: Charts, searches: Desk, pictures: Desk) -> None:
+    ``cutter``: what cuts the tree of a map that has one.
+    """
+
+    def __init__(
+        self, charts: Charts, searches: Desk, pictures: Desk, cutter: cuts.Cutter | None = None
+    ) -> None:
         self._charts = charts
+        self._cutter = cutter
         self._searches = searches
         self._pictures = pictures
 
@@ -71,7 +77,8 @@ class MapApi:
 
     async def facts(self, request: Request) -> Response:
         """How a map was made, its clusters, and by what it can be coloured."""
-        return as_json(await self._of_chart(request, lambda chart, library: chart.facts(library)))
+        able = self._cutter is not None
+        return as_json(await self._of_chart(request, lambda c, lib: c.facts(lib, cuttable=able)))
 
     async def points(self, request: Request) -> Response:
         """All points, as a packet; not sent again while they are the same."""
@@ -85,7 +92,10 @@ class MapApi:
     async def cut(self, request: Request) -> Response:
         """The tree of clusters cut into so many: facts of the clusters, and the colouring."""
         count = number(request, "count", None, 2, 100_000)
-        return packet(await self._of_chart(request, lambda c, lib: cuts.cut(c.chart, lib, count)))
+        cutter = self._cutter
+        return packet(
+            await self._of_chart(request, lambda c, lib: cuts.cut(c.chart, lib, count, cutter))
+        )
 
     # -- pictures --------------------------------------------------------------------------------
 
