@@ -148,6 +148,7 @@ export class Page {
 
   /** Lights up rows, or all. */
   private light(rows: ArrayLike<number> | null): void {
+    this.map.namesStrength = rows === null ? 1 : 0.5;
     if (rows === null) this.focus = null;
     else {
       this.focus = new Uint8Array(this.map.points.n);

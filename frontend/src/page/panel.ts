@@ -136,7 +136,7 @@ export class Panel {
       const facts = await this.source.picture(row);
       if (turn !== this.turn) return;
       const path = facts.paths[0] ?? "";
-      list.append(await this.hit({ row, id: facts.id, path, score: null, likeness: null, label: facts.labels[0]?.name ?? null }));
+      list.append(await this.hit({ row, id: facts.id, path, score: null, likeness: null, label: facts.labels[facts.labels.length - 1]?.name ?? null }));
     }
   }
 

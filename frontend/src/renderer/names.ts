@@ -62,7 +62,7 @@ export class NameLayer {
       }));
   }
 
-  draw(pen: CanvasRenderingContext2D, camera: Camera, ink: string, halo: string, family: string, still: boolean): void {
+  draw(pen: CanvasRenderingContext2D, camera: Camera, ink: string, halo: string, family: string, still: boolean, strength: number): void {
     const now = performance.now();
     const step = still ? 1 : Math.min(1, (now - this.last) / FADE_MS);
     this.last = now;
@@ -79,11 +79,11 @@ export class NameLayer {
       }
       if (one.alpha < 1) this.fading = true;
       pen.font = `600 ${one.font}px ${family}`;
-      pen.globalAlpha = one.alpha * 0.88;
+      pen.globalAlpha = one.alpha * 0.88 * strength;
       pen.strokeStyle = halo;
       pen.lineWidth = 4;
       pen.strokeText(name.text, one.x, one.y);
-      pen.globalAlpha = one.alpha;
+      pen.globalAlpha = one.alpha * strength;
       pen.fillStyle = ink;
       pen.fillText(name.text, one.x, one.y);
     }

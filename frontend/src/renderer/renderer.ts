@@ -41,7 +41,7 @@ export interface Stats {
 }
 
 const CELL = 48;
-const PER_CELL = 24;
+const PER_CELL = 36;
 const REST_MS = 110;
 
 export class MapRenderer {
@@ -58,6 +58,8 @@ export class MapRenderer {
   onLost: (lost: boolean) => void = () => {};
   /** No movement of its own. */
   still = false;
+  /** How strong names are, 0..1. */
+  namesStrength = 1;
   /** "auto" shows thumbnails where there is room. */
   pictures: "auto" | "off" = "auto";
 
@@ -344,7 +346,7 @@ export class MapRenderer {
     gl.clearColor(r, g, b, 1);
     gl.clear(gl.COLOR_BUFFER_BIT);
     this.fade(now);
-    this.layer.show(gl, 1 - 0.55 * this.pictureAlpha);
+    this.layer.show(gl, 1 - 0.5 * this.pictureAlpha);
     const shown = this.pictureAlpha > 0.01
       ? this.atlas.draw(gl, this.placed, this.camera.width, this.camera.height, this.ratio, [...this.look.ground, 0.9], this.pictureAlpha, !this.still)
       : 0;
@@ -381,7 +383,7 @@ export class MapRenderer {
     const side = Math.min(this.camera.width, this.camera.height);
     const apart = (side * 0.8 * this.camera.state.zoom) / Math.sqrt(Math.max(1, this.points.n));
     if (this.camera.dims === 3) return { size: Math.min(7, Math.max(1.6, 0.6 * apart ** 0.8)), alpha: 1 };
-    const size = Math.min(11, Math.max(1.35, 0.52 * apart));
+    const size = Math.min(7, Math.max(1.35, 0.52 * apart));
     return { size, alpha: Math.min(0.9, Math.max(0.3, 0.55 * (apart / 1.1))) };
   }
 
@@ -483,7 +485,7 @@ export class MapRenderer {
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.camera.width, this.camera.height);
     this.drawMarks();
-    this.names.draw(pen, this.camera, look.ink, look.halo, look.family, this.still);
+    this.names.draw(pen, this.camera, look.ink, look.halo, look.family, this.still, this.namesStrength);
     if (this.outline.length > 3) {
       pen.beginPath();
       for (let i = 0; i < this.outline.length; i += 2) pen.lineTo(this.outline[i], this.outline[i + 1]);

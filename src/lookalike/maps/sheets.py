@@ -54,7 +54,7 @@ def reduced(jpeg: bytes, tile: int) -> Image.Image | None:
             image.draft("RGB", (tile, tile))
             scale = tile / max(image.size)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-            whole = image if image.mode == "RGB" else image.convert("RGB")
+            whole = image.convert("RGB")  # a copy that outlives the file
             return whole if scale >= 1 else whole.resize(size, Image.Resampling.BILINEAR)
     except (OSError, ValueError):
         return None

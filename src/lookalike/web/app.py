@@ -59,8 +59,9 @@ def create_app(
     """The app over the library in ``folder`` (the user's default one if None).
 
     ``maps`` are those that it shows, the usual one if none is named; ``make`` opens them, by
-    default ``Library.map``; ``cutter`` cuts the tree of those that have one. ``hosts``: names beside those of the loopback under which it may be
-    asked; ``routes``: further ones. Needs the extra ``web``.
+    default ``Library.map``; ``cutter`` cuts the tree of those that have one. ``hosts``: names
+    beside those of the loopback under which it may be asked; ``routes``: further ones. Needs the
+    extra ``web``.
     """
     place = config.library_folder(folder)
     searches, pictures = Desk(place), Desk(place)
