@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import webbrowser
@@ -46,7 +47,7 @@ def serve(
             if open_browser:
                 webbrowser.open(address)
 
-    with taken:
+    with taken, contextlib.suppress(KeyboardInterrupt):  # the way in which a user ends it
         Server(options).run(sockets=[taken])
 
 
