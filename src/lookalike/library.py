@@ -69,7 +69,9 @@ if TYPE_CHECKING:
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
     from lookalike.maps import Clustering, MapOptions, PictureMap
+    from lookalike.maps.kept import MapState
     from lookalike.maps.making import Clusterer, MapMaker
+    from lookalike.stores.base import IdentifiedRows
 
 _SEARCHES_BEFORE_INDEXING = 2
 """Searches without an index, in one process, after which it is made; a single one need not wait."""
@@ -519,6 +521,19 @@ class Library:
         options.check()
         with readable_errors(self.folder):
             return self._map_maker(options, stage).map(options, refit=refit)
+
+    def maps(self) -> list[MapState]:
+        """The kept maps, and how they stand to what the library has now."""
+        from lookalike.maps.kept import states
+
+        def source(options: MapOptions) -> IdentifiedRows | None:
+            if options.by == "colour":
+                return self._current().histograms
+            known = {space.name for space in self._reader().spaces()}
+            return self._current(options.space).vectors if options.space in known else None
+
+        with readable_errors(self.folder):
+            return states(self._current().derived.maps, source)
 
     def map_points(self, chart: PictureMap) -> FloatArray:
         """What a map was made from: float32 (n, d), d at most 64, by its rows."""
