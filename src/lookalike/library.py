@@ -66,9 +66,11 @@ if TYPE_CHECKING:
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.evaluation import Candidates, Evaluation
     from lookalike.evaluate.pca_study import PcaStudy
+    from lookalike.indexes.categories import CategoryIndex
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
     from lookalike.maps import Clustering, MapOptions, PictureMap
+    from lookalike.maps.colourings import Colouring
     from lookalike.maps.kept import MapState
     from lookalike.maps.making import Clusterer, MapMaker
     from lookalike.stores.base import IdentifiedRows
@@ -585,6 +587,33 @@ class Library:
             with self._writing() as store:
                 return (store.forget if forget else store.decide)(first, second)
 
+    # -- colouring a map -------------------------------------------------------------------------
+
+    def colourings(self) -> list[str]:
+        """By what the rows of a map can be coloured here: names of ``maps.colourings``."""
+        from lookalike.maps.colourings import COLOURINGS
+
+        with readable_errors(self.folder):
+            lacking = set()
+            if not self._reader().has_times():
+                lacking.add("date")
+            if self._current().labelled_by.categories.empty:
+                lacking.add("category")
+        return [name for name in COLOURINGS if name not in lacking]
+
+    def colouring(self, name: str, ids: IdArray) -> Colouring:
+        """Groups of records (V16 (n,)) by a name of ``colourings``.
+
+        Raises InputError for a name that is not known.
+        """
+        from lookalike.maps.colourings import COLOURINGS
+
+        if name not in COLOURINGS:
+            raise InputError(f"colouring {name!r}: not known; use one of: {', '.join(COLOURINGS)}")
+        with readable_errors(self.folder):
+            known = _Known(self._reader(), self._current())
+            return COLOURINGS[name][1](known, ids)
+
     # -- labels ----------------------------------------------------------------------------------
 
     def label(self, name: str, records: Sequence[UUID]) -> None:
@@ -658,6 +687,11 @@ class Library:
             )
         scale = getattr(encoder, "word_scale", WORD_SCALE)
         return choose_by_words(tables.vectors, names, encode, least, scale)
+
+    def labels_of(self, ids: Sequence[UUID]) -> list[tuple[Label, ...]]:
+        """The labels that were given to records, in the order asked for."""
+        with readable_errors(self.folder):
+            return self._reader().labels(ids)
 
     def unlabel(self, source: str, label: str | None = None) -> int:
         """Forget the labels of a source, or one of them; returns how many records had it."""
@@ -776,6 +810,17 @@ class Library:
         if space.name not in self._encoders:
             self._encoders[space.name] = self._given_encoder or load_encoder(space.encoder)
         return self._encoders[space.name]
+
+
+class _Known:
+    """What is known of the records of a library, as colourings ask for it."""
+
+    def __init__(self, store: SqliteStore, tables: Tables) -> None:
+        self.facts, self.folders = store.facts, store.folders
+        self._tables = tables
+
+    def categories(self) -> CategoryIndex:
+        return self._tables.labelled_by.categories
 
 
 def _labelling(encoders: Sequence[Encoder], options: config.IndexOptions) -> Encoder | None:
