@@ -47,6 +47,8 @@ from lookalike.stores.labels import label_name
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     LABEL_SOURCES,
+    FloatArray,
+    IdArray,
     Label,
     LabelCount,
     LedgerRow,
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
     from lookalike.evaluate.pca_study import PcaStudy
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
+    from lookalike.maps import Clustering, MapOptions, PictureMap
+    from lookalike.maps.making import Clusterer, MapMaker
 
 _SEARCHES_BEFORE_INDEXING = 2
 """Searches without an index, in one process, after which it is made; a single one need not wait."""
@@ -495,6 +499,49 @@ class Library:
             allowed = None if condition is None else store.matching(condition)
             return Finder(store, tables.vectors, tables.neighbours, allowed, stage).find(options)
 
+    def map(
+        self,
+        options: MapOptions | None = None,
+        stage: Callable[[str], None] = lambda name: None,
+        *,
+        refit: bool = False,
+    ) -> PictureMap:
+        """Where records lie when alike ones lie beside each other, in clusters with names.
+
+        The kept map with these options, if there is one, with records added since placed by their
+        neighbours; else, and with ``refit``, a new one, which takes minutes at half a million
+        records. ``stage`` is called with the name of each step. Raises InputError for options that
+        cannot be used and where there is no record, MissingExtraError without what makes maps.
+        """
+        from lookalike.maps import MapOptions
+
+        options = options or MapOptions()
+        options.check()
+        with readable_errors(self.folder):
+            return self._map_maker(options, stage).map(options, refit=refit)
+
+    def map_points(self, chart: PictureMap) -> FloatArray:
+        """What a map was made from: float32 (n, d), d at most 64, by its rows."""
+        with readable_errors(self.folder):
+            return self._map_maker(chart.options, lambda name: None).points(chart)
+
+    def _map_maker(self, options: MapOptions, stage: Callable[[str], None]) -> MapMaker:
+        from lookalike.maps.ground import Colour, Meaning
+        from lookalike.maps.making import MapMaker
+
+        tables = self._current(options.space)
+        colour = options.by == "colour"
+        source = (
+            Colour(tables.histograms) if colour else Meaning(tables.vectors, tables.graph_by_rows)
+        )
+        wanted = source.table.live
+        if options.where is not None:
+            condition = parse_condition(options.where)
+            wanted = wanted & tables.matching(self._reader(), condition, colour=colour)
+        return MapMaker(
+            tables.derived.maps, source, wanted, tables.space.name, _clusterer(tables), stage
+        )
+
     def decide(self, first: UUID, second: UUID) -> bool:
         """Remember that two records are not duplicates; returns whether that is new.
 
@@ -742,6 +789,29 @@ def _terms(sources: Sequence[Source], method: Method, combine: str) -> list[Term
     terms = [_as_term(source) for source in sources]
     _check_weights(terms, method, combine)
     return terms
+
+
+def _clusterer(tables: Tables) -> Clusterer:
+    def cluster(
+        options: MapOptions, ids: IdArray, points: FloatArray, positions: FloatArray
+    ) -> Clustering:
+        from sklearn.cluster import MiniBatchKMeans
+
+        from lookalike.maps import Cluster, Clustering, Level
+
+        count = options.count or 20
+        of = MiniBatchKMeans(min(count, len(ids)), random_state=0).fit_predict(points)
+        of = of.astype(np.int32)
+        clusters = []
+        for number in range(of.max() + 1):
+            rows = np.flatnonzero(of == number)
+            some = tuple(UUID(bytes=id_.tobytes()) for id_ in ids[rows[:8]])
+            centre = tuple(map(float, positions[rows].mean(axis=0)))
+            name = f"cluster {number}"
+            clusters.append(Cluster(len(rows), name, (), some[0], some, (), centre))
+        return Clustering(options.clusters, {}, (Level(of, tuple(clusters)),))
+
+    return cluster
 
 
 def _request(

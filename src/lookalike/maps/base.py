@@ -24,7 +24,7 @@ Parameters = Mapping[str, float | int | str]
 """What a method was given or found by itself, as it is told to the user."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MapOptions:
     """What a map is asked to be.
 

@@ -1,0 +1,114 @@
+"""``lookalike map``: all pictures at once, alike ones beside each other."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from lookalike.cli.output import add_library_option, print_json, talk
+from lookalike.library import Library
+from lookalike.maps import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
+from lookalike.present.table import columns, printable
+
+TOLD_CLUSTERS = 20
+"""Clusters that are listed."""
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the group's commands to the parser."""
+    parser = commands.add_parser(
+        "map",
+        help="all pictures at once, alike ones beside each other",
+        description="Lay all pictures out so that alike ones lie beside each other, find what"
+        " belongs together, and name it. A map is kept: made once, it is opened at once, and"
+        " pictures that were indexed since are placed by their neighbours.",
+    )
+    add_library_option(parser)
+    add_map_options(parser)
+    parser.add_argument("--refit", action="store_true", help="make it anew")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(run=run)
+
+
+def add_map_options(parser: argparse.ArgumentParser) -> None:
+    """What says which map is meant."""
+    which = parser.add_argument_group("which map")
+    which.add_argument(
+        "--method", choices=METHODS, default=MapOptions.method, help="default: %(default)s"
+    )
+    which.add_argument(
+        "--dims", type=int, choices=(2, 3), default=MapOptions.dims, help="default: %(default)s"
+    )
+    which.add_argument(
+        "--by", choices=BY, default=MapOptions.by, help="what is alike (default: %(default)s)"
+    )
+    which.add_argument(
+        "--where", metavar="CONDITION", help="only records like this, as in search --where"
+    )
+    which.add_argument("--space", metavar="NAME", help="default: the library's default space")
+    which.add_argument(
+        "--clusters",
+        choices=CLUSTERINGS,
+        default=MapOptions.clusters,
+        help="how what belongs together is found (default: %(default)s)",
+    )
+    which.add_argument(
+        "--count", type=int, metavar="N", help="clusters of kmeans and agglomerative"
+    )
+    which.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the same one gives the same map"
+    )
+
+
+def map_options(options: argparse.Namespace) -> MapOptions:
+    """Which map is meant; raises InputError for what cannot be used."""
+    asked = MapOptions(
+        options.method, options.dims, options.by, options.clusters, options.count, options.where,
+        options.space, options.seed,
+    )  # fmt: skip
+    asked.check()
+    return asked
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make or open a map and say what is on it."""
+    asked = map_options(options)
+    started = time.perf_counter()
+    with Library.open(options.library) as library:
+        chart = library.map(asked, talk, refit=options.refit)
+    if options.json:
+        print_json(_facts(chart))
+    else:
+        _print(chart, time.perf_counter() - started)
+    return 0
+
+
+def _facts(chart: PictureMap) -> dict[str, object]:
+    clustering = chart.clustering
+    return {
+        "records": len(chart),
+        "placed": int(chart.placed.sum()),
+        "layout": dict(chart.parameters),
+        "clusters": {
+            "method": clustering.method,
+            "parameters": dict(clustering.parameters),
+            "levels": [[one.to_dict() for one in level.clusters] for level in clustering.levels],
+        },
+    }
+
+
+def _print(chart: PictureMap, seconds: float) -> None:
+    finest = chart.clustering.finest
+    largest = sorted(finest.clusters, key=lambda one: -one.size)[:TOLD_CLUSTERS]
+    rows = [[f"{one.size:,}", printable(one.name), ", ".join(one.words)] for one in largest]
+    if rows:
+        print(columns(["records", "cluster", "also"], rows, "rll") + "\n")
+    alone = int((finest.of < 0).sum())
+    levels = ", ".join(f"{len(level.clusters)}" for level in chart.clustering.levels)
+    print(f"{len(chart):,} records, clusters by level: {levels}; in none: {alone:,}")
+    for what, how in (("layout", chart.parameters), ("clusters", chart.clustering.parameters)):
+        print(f"{what}: " + ", ".join(f"{name} {value}" for name, value in how.items()))
+    placed = int(chart.placed.sum())
+    if placed:
+        print(f"placed by their neighbours: {placed:,}")
+    talk(f"{seconds:.1f} s")
