@@ -23,6 +23,8 @@ from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, dige
 from lookalike.indexes.graph import Reduction
 from lookalike.indexes.regions import Regions
 from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, Parameters, Tree
+from lookalike.maps.placing import REFIT_FAR, REFIT_PLACED
+from lookalike.stores.base import IdentifiedRows
 from lookalike.types import FloatArray, IdArray
 
 _VERSION = "v1"
@@ -205,6 +207,48 @@ def kept_layouts(folder: Path) -> list[LayoutFolder]:
         for path in sorted(folder.glob("*"))
         if path.is_dir() and any(path.glob(f"{_VERSION}-*.{_LAYOUT}"))
     ]
+
+
+@dataclass(frozen=True)
+class MapState:
+    """How a kept layout stands to its library.
+
+    ``records`` on it, ``placed`` of them by their neighbours, ``far`` of these from all others;
+    ``waiting``: live records that are not on it and will be placed when it is opened, 0 for a map
+    of some records only; ``refit``: whether it pays to make it anew.
+    """
+
+    name: str
+    options: MapOptions
+    records: int
+    placed: int
+    far: int
+    waiting: int
+    refit: bool
+
+
+def states(folder: Path, sources: Callable[[MapOptions], IdentifiedRows | None]) -> list[MapState]:
+    """The layouts under ``derived/maps`` beside what the library has now.
+
+    ``sources``: the rows that a map with these options is made from; None if there are none.
+    """
+    found = []
+    for kept in kept_layouts(folder):
+        layout = kept.load()
+        table = None if layout is None else sources(layout.options)
+        if layout is not None and table is not None:
+            found.append(_state(kept.folder.name, layout, table))
+    return found
+
+
+def _state(name: str, layout: Layout, table: IdentifiedRows) -> MapState:
+    there = table.rows_of(layout.ids) >= 0
+    records, placed = int(there.sum()), int((there & layout.placed).sum())
+    far = int((there & layout.far).sum())
+    waiting = 0 if layout.options.where else int(table.live.sum()) - records
+    total = max(1, records + waiting)
+    refit = placed + waiting >= REFIT_PLACED * total or far >= REFIT_FAR * total
+    return MapState(name, layout.options, records, placed, far, waiting, refit)
 
 
 def _layout_stem(layout: Layout) -> str:

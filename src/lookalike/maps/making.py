@@ -106,8 +106,8 @@ class MapMaker:
         none = np.zeros(rows, bool)
         source_rows = len(self._source.table.ids)
         return Layout(
-            options, ground.ids, positions, none, none, ground.regions, ground.reduction, reach,
-            parameters, source_rows, self._source.digest(source_rows),
+            replace(options, space=self._space), ground.ids, positions, none, none, ground.regions,
+            ground.reduction, reach, parameters, source_rows, self._source.digest(source_rows),
         )  # fmt: skip
 
     def _updated(self, kept: LayoutFolder, layout: Layout) -> Layout:
