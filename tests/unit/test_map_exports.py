@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -31,8 +32,9 @@ from lookalike.maps.exports.mosaic import (
     nearest_of_cells,
     write_mosaic,
 )
-from lookalike.maps.exports.page import Page, Places, PosterOptions
+from lookalike.maps.exports.page import STRETCH, Page, Places, PosterOptions
 from lookalike.maps.exports.pictures import GREY, tile
+from lookalike.maps.exports.plotly import LOOSE, OTHERS, PlotlyOptions, write_plotly
 from lookalike.maps.exports.scatter import write_scatter
 from lookalike.maps.exports.source import ExportSource, RowFacts, one_line, write_whole
 from lookalike.maps.exports.table import TableOptions, write_csv, write_parquet
@@ -113,6 +115,7 @@ WRITERS = {
     "parquet": (write_parquet, "map.parquet"),
     "mosaic": (write_mosaic, "map.png"),
     "scatter": (write_scatter, "map.png"),
+    "plotly": (write_plotly, "map.html"),
 }
 FORMS = pytest.mark.parametrize("form", WRITERS)
 
@@ -414,7 +417,7 @@ def test_a_cell_shows_the_nearest_picture_and_empty_cells_stay_empty(tmp_path: P
 def test_a_mosaic_has_pictures_where_the_map_has_them(tmp_path: Path) -> None:
     source, options = made(60, names=["", "", "", ""]), MosaicOptions("120x90", 50, cell=4)
     shown = write_mosaic(source, tmp_path / "map.png", options)
-    page = Page.of(source.chart, options, stretch=1.45)
+    page = Page.of(source.chart, options, stretch=STRETCH)
     side = cell_pixels(page, options, 60)
     cells, rows = nearest_of_cells(page.points, side)
     assert shown == len(rows)
@@ -432,6 +435,11 @@ def test_a_mosaic_has_pictures_where_the_map_has_them(tmp_path: Path) -> None:
     assert (pixels[:-12] == 255).all()
 
 
+def rgb(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 @pytest.mark.parametrize("write", [write_mosaic, write_scatter])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_poster_has_its_themes_ground_and_its_names(
@@ -441,9 +449,7 @@ def test_a_poster_has_its_themes_ground_and_its_names(
     named, bare = made(60, names=["$x", "b", "写真", "<i>d</i>"]), made(60, names=[""] * 4)
     write(named, tmp_path / "named.png", options)
     write(bare, tmp_path / "bare.png", options)
-    one, two = (
-        np.asarray(Image.open(tmp_path / f"{n}.png").convert("RGB")) for n in ("named", "bare")
-    )
+    one, two = (rgb(tmp_path / name) for name in ("named.png", "bare.png"))
     assert (one[0, 0] == ((255, 255, 255) if theme == "light" else (16, 17, 20))).all()
     assert 50 < (one != two).any(axis=2).sum() < one.size / 6
 
@@ -451,8 +457,8 @@ def test_a_poster_has_its_themes_ground_and_its_names(
 def test_points_have_the_colours_of_their_clusters(tmp_path: Path) -> None:
     source = made(60, names=[""] * 4)
     write_scatter(source, tmp_path / "map.png", PosterOptions("90x90", 100))
-    pixels = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))
-    page = Page.of(source.chart, PosterOptions("90x90", 100))
+    pixels = rgb(tmp_path / "map.png")
+    page = Page.of(source.chart, PosterOptions("90x90", 100), stretch=STRETCH)
     found: dict[int, set[tuple[int, ...]]] = {}
     for row in range(60):
         x, y = np.floor(page.points[row]).astype(int)
@@ -517,3 +523,61 @@ def test_damaged_thumbnails_are_grey() -> None:
     for data in (b"", b"no picture", jpeg[:80], None):
         assert (tile(data, 5) == GREY).all()
     assert tile(jpeg, 5).shape == (5, 5, 3)
+
+
+# -- Plotly ----------------------------------------------------------------------------------------
+
+
+def plotted(page: Path) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """Traces, layout and configuration of a page."""
+    text = page.read_text("utf-8")
+    call = text[text.rindex("Plotly.newPlot(") :]
+    decode = json.JSONDecoder().raw_decode
+    found, at = [], 0
+    for opening in ("[{", "{", "{"):
+        at = call.index(opening, at)
+        value, at = decode(call, at)
+        found.append(value)
+    return found[0], found[1], found[2]
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_page_by_plotly_has_every_point_in_the_trace_of_its_cluster(
+    tmp_path: Path, dims: int
+) -> None:
+    source = made(60, dims=dims)
+    assert write_plotly(source, tmp_path / "map.html") == 60
+    traces, _, config = plotted(tmp_path / "map.html")
+    assert {trace["type"] for trace in traces} == {"scattergl" if dims == 2 else "scatter3d"}
+    assert sum(len(trace["x"]) for trace in traces) == 60
+    names = {f"fine {number}": number for number in range(4)} | {LOOSE: -1}
+    for trace in traces:
+        own = np.sort(source.chart.positions[source.of == names[trace["name"]], 0])
+        np.testing.assert_allclose(np.sort(trace["x"]), own, atol=1e-4)
+    assert config["showSendToCloud"] is False
+
+
+def test_names_on_a_page_by_plotly_are_text_whatever_is_in_them(tmp_path: Path) -> None:
+    names = ["<b>bold</b>", "</script><script>alert(2)</script>", 'a"b', "c\nd"]
+    write_plotly(made(60, names=names), tmp_path / "map.html")
+    text = (tmp_path / "map.html").read_text("utf-8")
+    tail = text[text.rindex("Plotly.newPlot(") :]
+    assert "alert(1)" in tail
+    assert "<script" not in tail
+    assert tail.count("</script>") == 1  # its own
+    traces, _, _ = plotted(tmp_path / "map.html")
+    told = [one for trace in traces for one in trace["text"]]
+    assert not any(re.search(r"<(?!br>)", one) for one in told)  # Plotly takes <b> for bold
+    assert any("&lt;script&gt;alert(1)" in one for one in told)
+    assert "c\\nd" in {trace["name"] for trace in traces}
+
+
+def test_a_page_by_plotly_has_fewer_points_and_names_the_largest_clusters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lookalike.maps.exports.plotly.MOST_TRACES", 2)
+    assert write_plotly(made(60), tmp_path / "map.html", PlotlyOptions(rows=25)) == 25
+    traces, _, _ = plotted(tmp_path / "map.html")
+    assert [trace["name"] for trace in traces][-2:] == [OTHERS, LOOSE]
+    assert len(traces) == 4
+    assert sum(len(trace["text"]) for trace in traces) == 25

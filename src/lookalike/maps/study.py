@@ -17,7 +17,7 @@ import numpy as np
 
 from lookalike.errors import InputError
 from lookalike.maps.base import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
-from lookalike.maps.exports.page import Page, PosterOptions
+from lookalike.maps.exports.page import SPOKEN, Page, PosterOptions
 from lookalike.maps.exports.scatter import draw_points, figure_class
 from lookalike.maps.exports.source import ExportSource
 from lookalike.maps.scores import (
@@ -30,11 +30,6 @@ from lookalike.maps.scores import (
 from lookalike.types import FloatArray
 
 TABLE, FIGURES, ADVICE, OVERVIEW = "scores.csv", "scores.json", "advice.txt", "overview.png"
-
-SPOKEN = {
-    "tsne": "t-SNE", "umap": "UMAP", "hdbscan": "HDBSCAN", "kmeans": "k-means", "dbscan": "DBSCAN",
-    "agglomerative": "agglomerative", "evoc": "EVoC",
-}  # fmt: skip
 
 _INCHES, _DPI = 6.0, 110
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lookalike.errors import InputError
-from lookalike.maps.exports.page import Page, Places, PosterOptions, footer
+from lookalike.maps.exports.page import STRETCH, Page, Places, PosterOptions, footer
 from lookalike.maps.exports.pictures import tile
 from lookalike.maps.exports.source import ExportSource, Rows, write_whole
 from lookalike.types import FloatArray
@@ -21,9 +21,6 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 
 CELL_MM = (3.6, 25.0)
 """A cell is chosen between these, so that there are about as many cells as pictures."""
-
-STRETCH = 1.45
-"""One axis is drawn longer than the other by up to this, so that a round map fills a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def _write_names(poster: Image.Image, page: Page, source: ExportSource, shown: i
     pen, places = ImageDraw.Draw(poster), Places(page.width, page.height)
     line = f"{footer(source)} · {shown:,} shown"
     height = page.pixels(9)
-    _write(pen, page, places, line, height, (0, page.height), "faint")
+    _write(pen, page, places, line, height, page.foot, "faint")
     for name, size, at in page.names(source):
         _write(pen, page, places, name, size, at, "ink")
 

@@ -24,6 +24,15 @@ PAPERS = {"a0": (1189, 841), "a1": (841, 594), "a2": (594, 420), "a3": (420, 297
 MOST_MEGAPIXELS = 140
 """A0 at 300 dots an inch; a page takes 3 to 8 bytes of memory a pixel."""
 
+SPOKEN = {
+    "tsne": "t-SNE", "umap": "UMAP", "hdbscan": "HDBSCAN", "kmeans": "k-means", "dbscan": "DBSCAN",
+    "agglomerative": "agglomerative", "evoc": "EVoC",
+}  # fmt: skip
+"""Methods as they are written for people."""
+
+STRETCH = 1.45
+"""On a poster one axis may be longer than the other by up to this, so that a round map fills it."""
+
 _MARGIN = 0.04
 _LONGEST_NAME = 40
 
@@ -130,6 +139,11 @@ class Page:
         """Printers' points as pixels."""
         return points * self.options.dpi / 72
 
+    @property
+    def foot(self) -> tuple[float, float]:
+        """Where the line about the poster goes: as far down and left as it can."""
+        return 0.0, self.height - self.pixels(3)
+
     def names(self, source: ExportSource) -> Iterator[tuple[str, float, tuple[float, float]]]:
         """Names of clusters, height in pixels, and where they stand: wide levels and large first.
 
@@ -138,8 +152,7 @@ class Page:
         levels = source.levels
         inch = min(self.width, self.height) / self.options.dpi
         for place, level in enumerate(levels):
-            narrow = len(levels) - 1 - place
-            points = min(28.0, max(5.0, inch * (1.0 if narrow else 0.62) * 1.35))
+            points = min(28.0, max(5.0, inch * 1.35 * 0.78**place))
             for cluster in sorted(level.clusters, key=lambda one: -one.size):
                 if cluster.name and cluster.size:
                     at = self._onto(np.array([cluster.centre], np.float32))[0]
@@ -219,8 +232,9 @@ def colours_of(source: ExportSource, page: Page) -> NDArray[np.uint8]:
 def footer(source: ExportSource) -> str:
     """What the page shows, in a line."""
     chart = source.chart
-    method = {"tsne": "t-SNE", "umap": "UMAP"}.get(chart.options.method, chart.options.method)
+    method = SPOKEN.get(chart.options.method, chart.options.method)
     told = [f"{len(chart):,} pictures", f"{method} by {chart.options.by}"]
     if source.levels and source.levels[-1].clusters:
-        told.append(f"{len(source.levels[-1].clusters):,} clusters by {chart.clustering.method}")
+        found = SPOKEN.get(chart.clustering.method, chart.clustering.method)
+        told.append(f"{len(source.levels[-1].clusters):,} clusters, {found}")
     return " · ".join(told)

@@ -19,6 +19,13 @@ MOST_ROWS = 50_000
 MOST_TRACES = 60
 """Clusters in the legend, the largest; what is in others is one group more."""
 
+_CONFIG = {
+    "displaylogo": False,
+    "scrollZoom": True,
+    "responsive": True,
+    "showSendToCloud": False,  # plotly.js 4 has a button that uploads all that is shown
+}
+
 OTHERS, LOOSE = "smaller clusters", "in no cluster"
 
 
@@ -45,7 +52,7 @@ def write_plotly(source: ExportSource, path: Path, options: PlotlyOptions | None
     figure = {"data": list(_traces(source, rows)), "layout": _layout(source, len(rows))}
     page = to_html(
         figure,
-        config={"displaylogo": False, "scrollZoom": True, "responsive": True},
+        config=_CONFIG,
         include_plotlyjs=True,
         validate=False,
         div_id="lookalike-map",
@@ -79,7 +86,7 @@ def _trace(
     source: ExportSource, name: str, rows: Rows, own: Rows, colours: Any, hover: list[str]
 ) -> dict[str, Any]:
     """The points ``own`` of those drawn, in the colour that most of their clusters have."""
-    positions = source.chart.positions[rows[own]].round(4)
+    positions = source.chart.positions[rows[own]].astype(np.float64).round(4)
     flat = positions.shape[1] == 2
     red, green, blue = colours[own[0]].tolist()
     return {

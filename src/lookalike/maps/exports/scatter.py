@@ -11,10 +11,17 @@ import numpy as np
 
 from lookalike.errors import MissingExtraError
 from lookalike.maps.exports.mosaic import check_ending
-from lookalike.maps.exports.page import Page, Places, PosterOptions, colours_of, footer
+from lookalike.maps.exports.page import (
+    STRETCH,
+    Page,
+    Places,
+    PosterOptions,
+    colours_of,
+    footer,
+)
 from lookalike.maps.exports.source import ExportSource, write_whole
 
-_DOT = 0.55
+_DOT = 0.7
 """Width of a point as a share of the distance at which points would lie evenly."""
 
 
@@ -28,7 +35,7 @@ def write_scatter(source: ExportSource, path: Path, options: PosterOptions | Non
     check_ending(path)
     figure_class()
     source.require_records()
-    page = Page.of(source.chart, options)
+    page = Page.of(source.chart, options, stretch=STRETCH)
     figure = figure_class()(figsize=(page.width / options.dpi, page.height / options.dpi))
     figure.set_facecolor(_unit(page.theme.paper))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -58,7 +65,7 @@ def draw_points(axes: Any, source: ExportSource, page: Page) -> None:
 def _write_names(axes: Any, source: ExportSource, page: Page) -> None:
     """Names that do not overlap, and a line about the map at its foot."""
     places, renderer = Places(page.width, page.height), axes.figure.canvas.get_renderer()
-    line = [(footer(source), page.pixels(9), (0.0, float(page.height)))]
+    line = [(footer(source), page.pixels(9), page.foot)]
     for number, (name, size, at) in enumerate([*line, *page.names(source)]):
         text = axes.text(
             *at,
