@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from lookalike.labelling import Chosen, LabelReport
     from lookalike.maps import Clustering, MapOptions, PictureMap
     from lookalike.maps.colourings import Colouring
+    from lookalike.maps.exports.source import ExportSource
     from lookalike.maps.kept import MapState
     from lookalike.maps.making import Clusterer, MapMaker
     from lookalike.stores.base import IdentifiedRows
@@ -541,6 +542,19 @@ class Library:
         """What a map was made from: float32 (n, d), d at most 64, by its rows."""
         with readable_errors(self.folder):
             return self._map_maker(chart.options, lambda name: None).points(chart)
+
+    def map_source(self, chart: PictureMap) -> ExportSource:
+        """What a map's exports and studies are made from: what is known of its records, read late.
+
+        Belongs to the thread that the library belongs to.
+        """
+        from lookalike.maps.exports.facts import CatalogueFacts
+        from lookalike.maps.exports.source import ExportSource
+
+        with readable_errors(self.folder):
+            store, tables = self._reader(), self._current(chart.options.space)
+            facts = CatalogueFacts(store, tables.labelled_by.categories)
+        return ExportSource(chart, partial(self.map_points, chart), facts, store.thumbnails)
 
     def _map_maker(self, options: MapOptions, stage: Callable[[str], None]) -> MapMaker:
         from lookalike.maps.ground import Colour, Meaning

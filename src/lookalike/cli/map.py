@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 
+from lookalike.cli import map_export, map_study
+from lookalike.cli.map_options import add_map_options, map_options
 from lookalike.cli.output import add_library_option, print_json, talk
 from lookalike.library import Library
-from lookalike.maps import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
+from lookalike.maps import PictureMap
 from lookalike.present.table import columns, printable
 
 TOLD_CLUSTERS = 20
@@ -28,46 +30,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--refit", action="store_true", help="make it anew")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=run)
-
-
-def add_map_options(parser: argparse.ArgumentParser) -> None:
-    """What says which map is meant."""
-    which = parser.add_argument_group("which map")
-    which.add_argument(
-        "--method", choices=METHODS, default=MapOptions.method, help="default: %(default)s"
-    )
-    which.add_argument(
-        "--dims", type=int, choices=(2, 3), default=MapOptions.dims, help="default: %(default)s"
-    )
-    which.add_argument(
-        "--by", choices=BY, default=MapOptions.by, help="what is alike (default: %(default)s)"
-    )
-    which.add_argument(
-        "--where", metavar="CONDITION", help="only records like this, as in search --where"
-    )
-    which.add_argument("--space", metavar="NAME", help="default: the library's default space")
-    which.add_argument(
-        "--clusters",
-        choices=CLUSTERINGS,
-        default=MapOptions.clusters,
-        help="how what belongs together is found (default: %(default)s)",
-    )
-    which.add_argument(
-        "--count", type=int, metavar="N", help="clusters of kmeans and agglomerative"
-    )
-    which.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the same one gives the same map"
-    )
-
-
-def map_options(options: argparse.Namespace) -> MapOptions:
-    """Which map is meant; raises InputError for what cannot be used."""
-    asked = MapOptions(
-        options.method, options.dims, options.by, options.clusters, options.count, options.where,
-        options.space, options.seed,
-    )  # fmt: skip
-    asked.check()
-    return asked
+    further = parser.add_subparsers(metavar="COMMAND", title="with the map")
+    map_export.add_commands(further)
+    map_study.add_commands(further)
 
 
 def run(options: argparse.Namespace) -> int:
