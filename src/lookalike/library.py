@@ -71,7 +71,10 @@ if TYPE_CHECKING:
     from lookalike.labelling import Chosen, LabelReport
     from lookalike.maps import Clustering, MapOptions, PictureMap
     from lookalike.maps.colourings import Colouring
+    from lookalike.maps.exports.source import ExportSource
+    from lookalike.maps.kept import MapState
     from lookalike.maps.making import Clusterer, MapMaker
+    from lookalike.stores.base import IdentifiedRows
 
 _SEARCHES_BEFORE_INDEXING = 2
 """Searches without an index, in one process, after which it is made; a single one need not wait."""
@@ -522,10 +525,36 @@ class Library:
         with readable_errors(self.folder):
             return self._map_maker(options, stage).map(options, refit=refit)
 
+    def maps(self) -> list[MapState]:
+        """The kept maps, and how they stand to what the library has now."""
+        from lookalike.maps.kept import states
+
+        def source(options: MapOptions) -> IdentifiedRows | None:
+            if options.by == "colour":
+                return self._current().histograms
+            known = {space.name for space in self._reader().spaces()}
+            return self._current(options.space).vectors if options.space in known else None
+
+        with readable_errors(self.folder):
+            return states(self._current().derived.maps, source)
+
     def map_points(self, chart: PictureMap) -> FloatArray:
         """What a map was made from: float32 (n, d), d at most 64, by its rows."""
         with readable_errors(self.folder):
             return self._map_maker(chart.options, lambda name: None).points(chart)
+
+    def map_source(self, chart: PictureMap) -> ExportSource:
+        """What a map's exports and studies are made from: what is known of its records, read late.
+
+        Belongs to the thread that the library belongs to.
+        """
+        from lookalike.maps.exports.facts import CatalogueFacts
+        from lookalike.maps.exports.source import ExportSource
+
+        with readable_errors(self.folder):
+            store, tables = self._reader(), self._current(chart.options.space)
+            facts = CatalogueFacts(store, tables.labelled_by.categories)
+        return ExportSource(chart, partial(self.map_points, chart), facts, store.thumbnails)
 
     def _map_maker(self, options: MapOptions, stage: Callable[[str], None]) -> MapMaker:
         from lookalike.maps.ground import Colour, Meaning

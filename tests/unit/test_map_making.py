@@ -15,7 +15,7 @@ from lookalike.indexes.graph import GraphCache
 from lookalike.maps import Cluster, Clustering, Level, MapOptions, PictureMap, Tree
 from lookalike.maps import layout as layout_module
 from lookalike.maps.ground import Colour, Meaning, ground_of
-from lookalike.maps.kept import LayoutFolder, clusters_name, layout_name
+from lookalike.maps.kept import LayoutFolder, clusters_name, layout_name, states
 from lookalike.maps.layout import lay_out, opentsne
 from lookalike.maps.making import MapMaker
 from lookalike.maps.placing import majority, place
@@ -357,3 +357,39 @@ def test_most_neighbours_say_the_cluster() -> None:
     of = np.array([4, 5, 5, -1, -1, -1], np.int32)
     near = np.array([[0, 1, 2, 3], [0, 1, 3, -1], [3, 4, 5, 0], [2, -1, -1, -1]], np.int32)
     assert majority(of, near).tolist() == [5, 4, -1, 5]
+
+
+# -- how it stands ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "refit"), [(600, False), (480, False), (300, True)], ids=["all", "most", "half"]
+)
+def test_a_refit_pays_when_much_was_placed(tmp_path: Path, first: int, refit: bool) -> None:
+    Made(tmp_path, table_of(first)).map()
+    table = table_of(ROWS)
+    (waiting,) = states(tmp_path / "maps", lambda options: table)
+    assert (waiting.records, waiting.placed, waiting.waiting) == (first, 0, ROWS - first)
+    assert waiting.refit == refit
+    Made(tmp_path, table).map()
+    (state,) = states(tmp_path / "maps", lambda options: table)
+    assert (state.records, state.placed, state.waiting) == (ROWS, ROWS - first, 0)
+    assert state.refit == refit
+
+
+def test_a_refit_pays_when_little_but_new_was_placed(tmp_path: Path) -> None:
+    order = np.argsort(GROUP == 3, kind="stable")
+    many = int((GROUP != 3).sum())
+    Made(tmp_path, vector_table(POINTS[order][:many], IDS[:many])).map()
+    table = vector_table(POINTS[order], IDS)
+    Made(tmp_path, table).map()
+    (state,) = states(tmp_path / "maps", lambda options: table)
+    assert state.placed < 0.12 * ROWS
+    assert state.far > 0.9 * state.placed
+    assert state.refit
+
+
+def test_maps_of_other_spaces_are_left_out(tmp_path: Path) -> None:
+    Made(tmp_path, table_of(ROWS)).map()
+    assert states(tmp_path / "maps", lambda options: None) == []
+    assert states(tmp_path / "nothing", lambda options: table_of(ROWS)) == []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 
+from lookalike.cli import map_export, map_study
+from lookalike.cli.map_options import add_map_options, map_options
 from lookalike.cli.output import add_library_option, print_json, talk
 from lookalike.library import Library
-from lookalike.maps import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
+from lookalike.maps import MapOptions, PictureMap
 from lookalike.present.table import columns, printable
 
 TOLD_CLUSTERS = 20
@@ -27,47 +29,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_map_options(parser)
     parser.add_argument("--refit", action="store_true", help="make it anew")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    page = parser.add_argument_group("the page", "served on this machine alone, until Ctrl-C")
+    page.add_argument("--open", action="store_true", help="show the map in the browser")
+    page.add_argument("--serve", action="store_true", help="the same, but open no browser")
+    page.add_argument(
+        "--port", type=int, default=0, metavar="N", help="where to serve it (default: any free one)"
+    )
     parser.set_defaults(run=run)
-
-
-def add_map_options(parser: argparse.ArgumentParser) -> None:
-    """What says which map is meant."""
-    which = parser.add_argument_group("which map")
-    which.add_argument(
-        "--method", choices=METHODS, default=MapOptions.method, help="default: %(default)s"
-    )
-    which.add_argument(
-        "--dims", type=int, choices=(2, 3), default=MapOptions.dims, help="default: %(default)s"
-    )
-    which.add_argument(
-        "--by", choices=BY, default=MapOptions.by, help="what is alike (default: %(default)s)"
-    )
-    which.add_argument(
-        "--where", metavar="CONDITION", help="only records like this, as in search --where"
-    )
-    which.add_argument("--space", metavar="NAME", help="default: the library's default space")
-    which.add_argument(
-        "--clusters",
-        choices=CLUSTERINGS,
-        default=MapOptions.clusters,
-        help="how what belongs together is found (default: %(default)s)",
-    )
-    which.add_argument(
-        "--count", type=int, metavar="N", help="clusters of kmeans and agglomerative"
-    )
-    which.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the same one gives the same map"
-    )
-
-
-def map_options(options: argparse.Namespace) -> MapOptions:
-    """Which map is meant; raises InputError for what cannot be used."""
-    asked = MapOptions(
-        options.method, options.dims, options.by, options.clusters, options.count, options.where,
-        options.space, options.seed,
-    )  # fmt: skip
-    asked.check()
-    return asked
+    further = parser.add_subparsers(metavar="COMMAND", title="with the map")
+    map_export.add_commands(further)
+    map_study.add_commands(further)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,7 +51,18 @@ def run(options: argparse.Namespace) -> int:
         print_json(_facts(chart))
     else:
         _print(chart, time.perf_counter() - started)
+    if options.open or options.serve:
+        _serve(options, asked)
     return 0
+
+
+def _serve(options: argparse.Namespace, asked: MapOptions) -> None:
+    from lookalike.web.serve import serve
+
+    def ready(address: str) -> None:
+        talk(f"the map: {address} (Ctrl-C ends it)")
+
+    serve(options.library, [asked], options.port, open_browser=options.open, ready=ready)
 
 
 def _facts(chart: PictureMap) -> dict[str, object]:

@@ -22,10 +22,10 @@ PLACED_BY = 10
 FAR_SHARE = 0.99
 """A record is far from all others if its neighbours are farther than those of this share are."""
 
-REFIT_PLACED = 0.2
+REFIT_PLACED = 0.3
 """Share of placed records from which on a refit pays: see docs/map.md."""
 
-REFIT_FAR = 0.02
+REFIT_FAR = 0.01
 """Share of records that were placed though far from all others, from which on a refit pays."""
 
 _CHUNK = 8_192
