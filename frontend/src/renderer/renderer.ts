@@ -406,10 +406,20 @@ export class MapRenderer {
     const limit = PER_CELL * room * 0.6 * (this.showing ? 1.3 : 1);
     if (camera.dims === 3) this.chooseInSpace(moving, limit);
     else {
-      this.showing = this.pictures === "auto" && this.layer.visible <= limit;
+      this.showing = this.pictures === "auto" && this.inView() <= limit;
       if (this.showing) this.chooseInPlane();
     }
     if (this.showing && !moving) this.atlas.want(this.gl, this.placed.map(({ row }) => row));
+  }
+
+  /** How many rows a view of the plane shows, by cells of the fine grid. */
+  private inView(): number {
+    const camera = this.camera as PlaneCamera;
+    const [x0, y1] = camera.at(0, 0);
+    const [x1, y0] = camera.at(camera.width, camera.height);
+    let n = 0;
+    this.grid.ranges(x0, y0, x1, y1, (start, end) => (n += end - start));
+    return n;
   }
 
   private chooseInPlane(): void {
