@@ -9,7 +9,7 @@ from lookalike.cli import map_export, map_study
 from lookalike.cli.map_options import add_map_options, map_options
 from lookalike.cli.output import add_library_option, print_json, talk
 from lookalike.library import Library
-from lookalike.maps import PictureMap
+from lookalike.maps import MapOptions, PictureMap
 from lookalike.present.table import columns, printable
 
 TOLD_CLUSTERS = 20
@@ -29,6 +29,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_map_options(parser)
     parser.add_argument("--refit", action="store_true", help="make it anew")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    page = parser.add_argument_group("the page", "served on this machine alone, until Ctrl-C")
+    page.add_argument("--open", action="store_true", help="show the map in the browser")
+    page.add_argument("--serve", action="store_true", help="the same, but open no browser")
+    page.add_argument(
+        "--port", type=int, default=0, metavar="N", help="where to serve it (default: any free one)"
+    )
     parser.set_defaults(run=run)
     further = parser.add_subparsers(metavar="COMMAND", title="with the map")
     map_export.add_commands(further)
@@ -45,7 +51,18 @@ def run(options: argparse.Namespace) -> int:
         print_json(_facts(chart))
     else:
         _print(chart, time.perf_counter() - started)
+    if options.open or options.serve:
+        _serve(options, asked)
     return 0
+
+
+def _serve(options: argparse.Namespace, asked: MapOptions) -> None:
+    from lookalike.web.serve import serve
+
+    def ready(address: str) -> None:
+        talk(f"the map: {address} (Ctrl-C ends it)")
+
+    serve(options.library, [asked], options.port, open_browser=options.open, ready=ready)
 
 
 def _facts(chart: PictureMap) -> dict[str, object]:

@@ -51,6 +51,7 @@ def keep_earlier(parser: argparse.ArgumentParser, *names: str) -> None:
     """Let a command within another one leave what was said before it, unless it is said again."""
     for action in parser._actions:
         if action.dest in names:
+            action.help = (action.help or "").replace("%(default)s", str(action.default))
             action.default = argparse.SUPPRESS
 
 

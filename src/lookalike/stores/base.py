@@ -384,6 +384,9 @@ class Store(Protocol):
     def each_thumbnail(self) -> Iterator[tuple[bytes, bytes]]:
         """Ids and thumbnails of the records that have a file now, in the order of indexing."""
 
+    def each_path(self) -> Iterator[tuple[bytes, str]]:
+        """Ids of records and the paths at which they lie now, a record's together."""
+
     def files(self, ids: Sequence[UUID]) -> list[tuple[FileEntry, ...]]:
         """Where records lie now, the oldest file first, ties by path; as ``paths`` otherwise."""
 

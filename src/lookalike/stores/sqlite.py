@@ -477,6 +477,15 @@ class SqliteStore(LabelTables):
             " WHERE live_files > 0 ORDER BY records.key"
         )
 
+    def each_path(self) -> Iterator[tuple[bytes, str]]:
+        """Ids of records and the paths at which they lie now, a record's together, by path."""
+        rows = self._connection.execute(
+            "SELECT id, path FROM records JOIN files ON files.record = records.key WHERE live"
+            " ORDER BY records.key, path"
+        )
+        for id_, path in rows:
+            yield id_, os.fsdecode(path)
+
     def files(self, ids: Sequence[UUID]) -> list[tuple[FileEntry, ...]]:
         """Where records lie now, the oldest file first, ties by path."""
         found: dict[bytes, list[FileEntry]] = {}

@@ -1,0 +1,91 @@
+"""The colours of clusters, and what a colour is called."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.features.oklab import BIN_OKLAB, BIN_RGB, oklab
+from lookalike.stores.base import HistogramPart, HistogramTable
+from lookalike.types import BINS, DoubleArray
+
+SAMPLED = 200
+"""Rows of a cluster whose histograms are looked at, evenly spread."""
+
+MOST = 5
+"""Colours told of at most."""
+
+LEAST_SHARE = 0.04
+
+_ALIKE = 0.11
+"""Distance in Oklab up to which colours count as one; black and white are 1 apart."""
+
+_NAMED = {
+    "black": (20, 20, 20), "dark grey": (80, 80, 80), "grey": (128, 128, 128),
+    "light grey": (190, 190, 190), "white": (245, 245, 245), "red": (200, 30, 30),
+    "pink": (240, 150, 180), "orange": (240, 140, 30), "brown": (110, 70, 40),
+    "beige": (215, 190, 155), "yellow": (240, 215, 60), "olive": (120, 120, 50),
+    "green": (50, 150, 60), "dark green": (30, 70, 35), "turquoise": (60, 190, 185),
+    "light blue": (150, 195, 235), "blue": (45, 95, 200), "dark blue": (25, 35, 85),
+    "purple": (120, 50, 150),
+}  # fmt: skip
+_NAMES = tuple(_NAMED)
+_NAMED_OKLAB = oklab(np.array(list(_NAMED.values()), np.float64))
+
+
+def mean_histogram(table: HistogramTable, rows: NDArray[np.int64]) -> DoubleArray:
+    """The mean of the shares of some rows of a table, float64 (4096,); -1 is no row, zeros if none.
+
+    Of more than ``SAMPLED`` rows an even sample.
+    """
+    rows = rows[rows >= 0]
+    rows = np.sort(rows[:: -(-len(rows) // SAMPLED) or 1])
+    total, start, seen = np.zeros(BINS), 0, 0
+    for part in table.parts:
+        own = rows[(rows >= start) & (rows < start + len(part))] - start
+        start += len(part)
+        if len(own):
+            total += _sum_of_shares(part, own)
+            seen += len(own)
+    return total / max(seen, 1)
+
+
+def _sum_of_shares(part: HistogramPart, rows: NDArray[np.int64]) -> DoubleArray:
+    firsts = np.where(rows > 0, part.ends[np.maximum(rows, 1) - 1], 0).astype(np.int64)
+    lengths = part.ends[rows].astype(np.int64) - firsts
+    owner = np.repeat(np.arange(len(rows)), lengths)
+    cells = np.arange(len(owner)) + np.repeat(firsts - (np.cumsum(lengths) - lengths), lengths)
+    counts = part.counts[cells].astype(np.float64)
+    pixels = np.bincount(owner, counts, len(rows))
+    return np.bincount(part.bins[cells], counts / pixels[owner], BINS)
+
+
+def dominant(shares: DoubleArray) -> list[tuple[tuple[int, int, int], float]]:
+    """Up to ``MOST`` colours as RGB with their shares, the greatest first, of shares (4096,).
+
+    The bin with the most, together with all that look about like it, is a colour; then the same of
+    what is left.
+    """
+    left = shares.copy()
+    found = []
+    for _ in range(MOST):
+        centre = int(np.argmax(left))
+        alike = (left > 0) & (np.linalg.norm(BIN_OKLAB - BIN_OKLAB[centre], axis=1) <= _ALIKE)
+        share = float(left[alike].sum())
+        if share < LEAST_SHARE:
+            break
+        rgb = np.rint(np.average(BIN_RGB[alike], axis=0, weights=left[alike])).astype(int)
+        found.append(((int(rgb[0]), int(rgb[1]), int(rgb[2])), share))
+        left[alike] = 0
+    return sorted(found, key=lambda one: -one[1])
+
+
+def as_hex(rgb: tuple[int, int, int]) -> str:
+    """As web pages write it: "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def name_of(rgb: tuple[int, int, int]) -> str:
+    """What the colour is called in English: the nearest of 19 by Oklab."""
+    apart = np.linalg.norm(_NAMED_OKLAB - oklab(np.array([rgb], np.float64)), axis=1)
+    return _NAMES[int(np.argmin(apart))]

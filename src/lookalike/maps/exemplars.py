@@ -1,0 +1,68 @@
+"""Pictures that stand for a cluster: the one in its middle, and some that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.maps.clusters.grouping import Numbers
+from lookalike.types import FloatArray
+
+MOST = 8
+"""Exemplars of a cluster."""
+
+NEAR_MIDDLE = 0.7
+"""The share of a cluster, the nearest to its middle, that exemplars come from: not its stragglers."""
+
+CANDIDATES = 512
+"""Rows that they are chosen among at most."""
+
+TWINS = 0.25
+"""Rows nearer to a chosen one than this share of the cluster's usual distance from its middle are
+as good as the same picture."""
+
+
+def members(of: Numbers, count: int) -> Iterator[NDArray[np.int64]]:
+    """The rows of every cluster, ascending."""
+    order = np.argsort(of, kind="stable")
+    starts = np.searchsorted(of[order], np.arange(count + 1))
+    for cluster in range(count):
+        yield order[starts[cluster] : starts[cluster + 1]]
+
+
+def exemplars(points: FloatArray, rows: NDArray[np.int64]) -> list[int]:
+    """Up to ``MOST`` of ``rows``, at least one, of ``points`` (n, d): the medoid, then others.
+
+    The medoid has the least sum of squared distances to all, which is the row nearest to the mean.
+    Each further one lies the farthest from those before it (T. Gonzalez, "Clustering to Minimize
+    the Maximum Intercluster Distance", 1985), among rows near the middle; ties go to the first.
+    """
+    own = points[rows]
+    out = np.linalg.norm(own - own.mean(axis=0, dtype=np.float64), axis=1)
+    order = np.argsort(out, kind="stable")
+    near = order[: max(MOST, int(NEAR_MIDDLE * len(rows)))]
+    some = near[:: -(-len(near) // CANDIDATES)]  # the first is the medoid
+    chosen = [0]
+    apart = np.linalg.norm(own[some] - own[some[0]], axis=1)
+    least = TWINS * float(np.median(out))
+    while len(chosen) < min(MOST, len(some)):
+        farthest = int(np.argmax(apart))
+        if apart[farthest] <= least:
+            break
+        chosen.append(farthest)
+        apart = np.minimum(apart, np.linalg.norm(own[some] - own[some[farthest]], axis=1))
+    return [int(row) for row in rows[some[chosen]]]
+
+
+def middle(positions: FloatArray, rows: NDArray[np.int64]) -> tuple[float, ...]:
+    """Where a cluster lies densest on the map: the place of one of its rows.
+
+    The row with the shortest way to the nearest fourth of the cluster (of an even sample of it).
+    """
+    own = positions[rows[:: -(-len(rows) // CANDIDATES)]].astype(np.float64)
+    squares = np.einsum("ij,ij->i", own, own)
+    apart = np.maximum(squares[:, None] + squares - 2 * own @ own.T, 0)
+    within = np.partition(apart, (len(own) - 1) // 4, axis=1)[:, (len(own) - 1) // 4]
+    return tuple(float(at) for at in own[int(np.argmin(within))])

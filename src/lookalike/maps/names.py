@@ -1,0 +1,189 @@
+"""Names, pictures and colours for clusters: from numbers to what a person reads on a map.
+
+    evidence = Evidence.gather(ids, store=store, categories=index, histograms=table)
+    clustering = describe("hdbscan", grouping, points, positions, evidence)
+
+Evidence is gathered once; describing other clusters of the same records takes about a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.categories import category_tree
+from lookalike.maps import colours
+from lookalike.maps.base import Cluster, Clustering, Level
+from lookalike.maps.candidates import Candidate, Tally, merged, tallies
+from lookalike.maps.clusters.grouping import Grouping, Numbers, Stage
+from lookalike.maps.evidence import Evidence
+from lookalike.maps.exemplars import exemplars, members, middle
+from lookalike.types import DoubleArray, FloatArray
+
+MOST_WORDS = 6
+"""Further candidates told beside the name."""
+
+Colours = list[tuple[tuple[int, int, int], float]]
+
+
+def describe(
+    method: str,
+    grouping: Grouping,
+    points: FloatArray,
+    positions: FloatArray,
+    evidence: Evidence,
+    stage: Stage = lambda text: None,
+) -> Clustering:
+    """The clusters of all levels with names, exemplars, colours and places.
+
+    ``points`` float32 (n, d), ``positions`` float32 (n, 2|3), ``evidence`` of the same n records.
+    Names are unique within a level and never empty: the best candidate (``candidates``), a second
+    word where two clusters have the same, a main colour where nothing fits, a number at last.
+    """
+    stage("names of clusters")
+    count = grouping.count
+    facts = _Facts(tallies(evidence, grouping.of, count), _histograms(grouping.of, count, evidence))
+    levels = []
+    for of, parent in zip(grouping.levels(), (*grouping.coarser, None), strict=True):
+        own = facts if parent is None else facts.wider(parent)
+        levels.append(_level(of, own, points, positions, evidence))
+    return Clustering(method, grouping.parameters, tuple(levels), grouping.tree)
+
+
+def _level(
+    of: Numbers, facts: _Facts, points: FloatArray, positions: FloatArray, evidence: Evidence
+) -> Level:
+    count = int(of.max(initial=-1)) + 1
+    names = _names(of, count, facts)
+    found = []
+    for cluster, rows in enumerate(members(of, count)):
+        shown = [UUID(bytes=evidence.ids[row].tobytes()) for row in exemplars(points, rows)]
+        name, words = names[cluster]
+        painted = [(colours.as_hex(rgb), share) for rgb, share in facts.colours(cluster)]
+        found.append(
+            Cluster(len(rows), name, words, shown[0], tuple(shown), tuple(painted),
+                    middle(positions, rows))
+        )  # fmt: skip
+    return Level(of, tuple(found))
+
+
+def _histograms(of: Numbers, count: int, evidence: Evidence) -> DoubleArray | None:
+    """The mean histogram of every cluster, float64 (count, 4096), and how many rows it has."""
+    if evidence.histograms is None:
+        return None
+    return np.stack([
+        len(rows) * colours.mean_histogram(evidence.histograms, evidence.histogram_rows[rows])
+        for rows in members(of, count)
+    ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of the clusters of one level, in the order of their numbers.
+
+    ``tallies`` have one cluster more, of the rows in none; ``histograms`` (clusters, 4096): sums of
+    shares over rows.
+    """
+
+    tallies: Sequence[Tally]
+    histograms: DoubleArray | None
+
+    def wider(self, parent: Numbers) -> _Facts:
+        from scipy.sparse import csr_array
+
+        wide, narrow = int(parent.max()) + 1, len(parent)
+        rows, columns = np.append(parent, wide), np.arange(narrow + 1)
+        above = csr_array((np.ones(narrow + 1), (rows, columns)), shape=(wide + 1, narrow + 1))
+        sums = None if self.histograms is None else above[:wide, :narrow] @ self.histograms
+        return _Facts([one.wider(above) for one in self.tallies], sums)
+
+    def colours(self, cluster: int) -> Colours:
+        if self.histograms is None:
+            return []
+        sums = self.histograms[cluster]
+        return colours.dominant(sums / max(float(sums.sum()), 1e-12))
+
+    def ranked(
+        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64]
+    ) -> list[Candidate]:
+        return merged(one.ranked(cluster, sizes, rest) for one in self.tallies)
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def _names(of: Numbers, count: int, facts: _Facts) -> list[tuple[str, tuple[str, ...]]]:
+    """Every cluster's name and further words."""
+    sizes = np.bincount(np.where(of < 0, count, of), minlength=count + 1)
+    every = np.arange(count + 1)
+    ranked = [facts.ranked(one, sizes, np.delete(every, one)) for one in range(count)]
+    first = [found[0] if found else None for found in ranked]
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for cluster in range(count):
+        alike = np.array([
+            other for other in range(count) if _same(first[other], first[cluster])
+        ])  # fmt: skip
+        for name in _tried(cluster, first[cluster], alike, facts, sizes):
+            if name.casefold() not in taken:
+                break
+        names[cluster] = name
+        taken.add(name.casefold())
+    return [(names[one], _further(ranked[one], names[one])) for one in range(count)]
+
+
+def _same(one: Candidate | None, other: Candidate | None) -> bool:
+    return one is not None and other is not None and one.text == other.text
+
+
+def _tried(
+    cluster: int,
+    first: Candidate | None,
+    alike: NDArray[np.int64],
+    facts: _Facts,
+    sizes: NDArray[np.int64],
+) -> Iterator[str]:
+    """Names for a cluster, the best first; they never end."""
+    painted = [colours.name_of(rgb) for rgb, _ in facts.colours(cluster)]
+    if first is not None:
+        stem = _capital(first.text)
+        if len(alike) == 1:
+            yield stem
+        for second in facts.ranked(cluster, sizes, alike[alike != cluster]):
+            if not _says_the_same(second, first):
+                yield f"{stem}, {second.text}"
+        yield from (f"{stem}, {colour}" for colour in dict.fromkeys(painted))
+    else:
+        stem = _capital(painted[0]) if painted else "Cluster"
+        if painted:
+            yield stem
+        yield from (f"{stem}, {colour}" for colour in dict.fromkeys(painted[1:]) if colour != painted[0])
+    number = 2 if painted or first else cluster + 1
+    while True:
+        yield f"{stem} {number}"
+        number += 1
+
+
+def _says_the_same(second: Candidate, first: Candidate) -> bool:
+    """Whether a second word adds nothing: parts of the first, or a category above it."""
+    own, other = set(first.text.split()), set(second.text.split())
+    if own & other:
+        return True
+    if first.category is None or second.category is None:
+        return False
+    tree = category_tree()
+    above = tree.ancestors(tree[first.category])
+    return any(one.id == second.category for one in above)
+
+
+def _further(ranked: Sequence[Candidate], name: str) -> tuple[str, ...]:
+    said = {part.strip() for part in name.casefold().split(",")}
+    return tuple(one.text for one in ranked if one.text.casefold() not in said)[:MOST_WORDS]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
