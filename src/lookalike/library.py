@@ -69,11 +69,11 @@ if TYPE_CHECKING:
     from lookalike.indexes.categories import CategoryIndex
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
-    from lookalike.maps import Clustering, MapOptions, PictureMap
+    from lookalike.maps import MapOptions, PictureMap
     from lookalike.maps.colourings import Colouring
     from lookalike.maps.exports.source import ExportSource
     from lookalike.maps.kept import MapState
-    from lookalike.maps.making import Clusterer, MapMaker
+    from lookalike.maps.making import Cutter, Gather, MapMaker
     from lookalike.stores.base import IdentifiedRows
 
 _SEARCHES_BEFORE_INDEXING = 2
@@ -556,6 +556,25 @@ class Library:
             facts = CatalogueFacts(store, tables.labelled_by.categories)
         return ExportSource(chart, partial(self.map_points, chart), facts, store.thumbnails)
 
+    def map_cutter(self, chart: PictureMap) -> Cutter:
+        """What cuts a map's tree into other numbers of clusters, for a slider."""
+        from lookalike.maps.making import Cutter
+
+        with readable_errors(self.folder):
+            evidence = self._evidence(self._current(chart.options.space))(chart.ids)
+        return Cutter(chart, self.map_points(chart), evidence)
+
+    def _evidence(self, tables: Tables) -> Gather:
+        """What clusters are named by: classes, words of paths, labels, colours."""
+        from lookalike.maps.evidence import Evidence
+
+        return partial(
+            Evidence.gather,
+            store=self._reader(),
+            categories=tables.labelled_by.categories,
+            histograms=tables.histograms,
+        )
+
     def _map_maker(self, options: MapOptions, stage: Callable[[str], None]) -> MapMaker:
         from lookalike.maps.ground import Colour, Meaning
         from lookalike.maps.making import MapMaker
@@ -570,7 +589,7 @@ class Library:
             condition = parse_condition(options.where)
             wanted = wanted & tables.matching(self._reader(), condition, colour=colour)
         return MapMaker(
-            tables.derived.maps, source, wanted, tables.space.name, _clusterer(tables), stage
+            tables.derived.maps, source, wanted, tables.space.name, self._evidence(tables), stage
         )
 
     def decide(self, first: UUID, second: UUID) -> bool:
@@ -863,29 +882,6 @@ def _terms(sources: Sequence[Source], method: Method, combine: str) -> list[Term
     terms = [_as_term(source) for source in sources]
     _check_weights(terms, method, combine)
     return terms
-
-
-def _clusterer(tables: Tables) -> Clusterer:
-    def cluster(
-        options: MapOptions, ids: IdArray, points: FloatArray, positions: FloatArray
-    ) -> Clustering:
-        from sklearn.cluster import MiniBatchKMeans
-
-        from lookalike.maps import Cluster, Clustering, Level
-
-        count = options.count or 20
-        of = MiniBatchKMeans(min(count, len(ids)), random_state=0).fit_predict(points)
-        of = of.astype(np.int32)
-        clusters = []
-        for number in range(of.max() + 1):
-            rows = np.flatnonzero(of == number)
-            some = tuple(UUID(bytes=id_.tobytes()) for id_ in ids[rows[:8]])
-            centre = tuple(map(float, positions[rows].mean(axis=0)))
-            name = f"cluster {number}"
-            clusters.append(Cluster(len(rows), name, (), some[0], some, (), centre))
-        return Clustering(options.clusters, {}, (Level(of, tuple(clusters)),))
-
-    return cluster
 
 
 def _request(

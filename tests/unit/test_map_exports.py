@@ -23,9 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lookalike import Library
 from lookalike.errors import InputError
 from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, PictureMap
 from lookalike.maps.exports import source as sources
+from lookalike.maps.exports.html import ALIKE, PageOptions, along, nearest, write_html
 from lookalike.maps.exports.mosaic import (
     MosaicOptions,
     cell_pixels,
@@ -48,6 +50,8 @@ from lookalike.maps.exports.tensorboard import (
     unreadable_as_text,
     write_tensorboard,
 )
+from lookalike.types import ID_DTYPE
+from lookalike.web.document import document
 from tests.conftest import encoded, plain, record_ids
 
 ODD = (
@@ -116,6 +120,7 @@ WRITERS = {
     "mosaic": (write_mosaic, "map.png"),
     "scatter": (write_scatter, "map.png"),
     "plotly": (write_plotly, "map.html"),
+    "html": (lambda source, path, _: write_html(source, path, document), "map.html"),
 }
 FORMS = pytest.mark.parametrize("form", WRITERS)
 
@@ -581,3 +586,117 @@ def test_a_page_by_plotly_has_fewer_points_and_names_the_largest_clusters(
     assert [trace["name"] for trace in traces][-2:] == [OTHERS, LOOSE]
     assert len(traces) == 4
     assert sum(len(trace["text"]) for trace in traces) == 25
+
+
+# -- the page without a server ---------------------------------------------------------------------
+
+
+def packed(source: ExportSource, path: Path, options: PageOptions | None = None) -> Any:
+    """Facts, records and packets of a page, packets as their JSON and payload."""
+    found: list[Any] = []
+
+    def keep(*parts: Any) -> str:
+        found.extend(parts)
+        return "page"
+
+    write_html(source, path, keep, options)
+    facts, records, packets = found
+    return facts, records, {name: unpacked(data) for name, data in packets.items()}
+
+
+def unpacked(packet: bytes) -> tuple[dict[str, Any], bytes]:
+    length = int.from_bytes(packet[:4], "little")
+    return json.loads(packet[4 : 4 + length]), packet[4 + length :]
+
+
+def test_a_page_has_points_names_neighbours_and_every_picture_once(tmp_path: Path) -> None:
+    source = made(60)
+    facts, records, packets = packed(source, tmp_path / "map.html")
+    assert facts["n"] == 60
+    head, payload = packets["points"]
+    positions = np.frombuffer(payload, "<f4", 120).reshape(60, 2)
+    np.testing.assert_array_equal(positions, source.chart.positions)
+    of = np.frombuffer(payload, "<u2", 60, 480)
+    np.testing.assert_array_equal(of, np.where(source.of < 0, 65535, source.of))
+    assert records["ids"] == [str(id_) for id_ in source.ids(np.arange(60))]
+    assert records["paths"][2] == "/p/caf\\xe9.jpg"
+    assert records["captions"][1] == "cat · 64 x 48 · 2020-05-04 03:02:01"
+    names = [one["name"] for one in facts["colourings"]]
+    assert {f"colouring-{name}" for name in names} <= set(packets)
+    sheets = [packets[name][0] for name in packets if name.startswith("sheet-")]
+    assert sorted(row for sheet in sheets for row in sheet["rows"]) == list(range(60))
+    missing = [
+        row
+        for sheet in sheets
+        for row, width in zip(sheet["rows"], sheet["sizes"][::2], strict=True)
+        if not width
+    ]
+    assert sorted(missing) == [row for row in range(60) if row % 7 == 0]
+    head, payload = packets["neighbours"]
+    rows = np.frombuffer(payload, "<i4").reshape(60, head["k"])
+    assert head["k"] == ALIKE
+    apart = ((source.points()[:, None] - source.points()[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(apart, np.inf)
+    np.testing.assert_array_equal(rows, np.argsort(apart, axis=1)[:, :ALIKE])
+
+
+def test_a_page_of_some_records_speaks_of_those_alone(tmp_path: Path) -> None:
+    source = made(120)
+    facts, records, _ = packed(source, tmp_path / "map.html", PageOptions(rows=30))
+    assert facts["n"] == len(records["ids"]) == 30
+    finest = facts["clustering"]["levels"][-1]
+    of = source.of[np.sort(source.some(30))]
+    assert [one["size"] for one in finest] == np.bincount(of[of >= 0], minlength=4).tolist()
+    for one in finest:
+        assert {one["medoid"], *one["exemplars"]} <= set(records["ids"])
+
+
+def test_names_on_a_page_end_no_element(tmp_path: Path) -> None:
+    names = ["</script><script>alert(2)</script>", "<!--"]
+    write_html(made(60, names=names), tmp_path / "map.html", document)
+    text = (tmp_path / "map.html").read_text("utf-8")
+    plain = made(60)
+    write_html(plain, tmp_path / "plain.html", document)
+    usual = (tmp_path / "plain.html").read_text("utf-8")
+    assert "alert(2)" in text
+    for opening in ("<script", "</script", "<!--"):
+        assert text.count(opening) == usual.count(opening)
+    (facts,) = re.findall(r'id="lookalike-facts">(.*?)</script>', text)
+    found = json.loads(facts)["clustering"]["levels"][-1]
+    assert [one["name"] for one in found[:2]] == names
+
+
+def test_near_points_follow_each_other() -> None:
+    positions = np.random.default_rng(0).uniform(-1, 1, (2_000, 2)).astype(np.float32)
+    order = along(positions)
+    assert sorted(order) == list(range(2_000))
+    steps = np.linalg.norm(np.diff(positions[order], axis=0), axis=1)
+    assert steps.mean() < 0.1 * np.linalg.norm(np.diff(positions, axis=0), axis=1).mean()
+
+
+def test_neighbours_of_few_points_are_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lookalike.maps.exports.html._DISTANCES", 3)
+    line = np.array([[0], [1], [3]], np.float32)
+    assert nearest(line, 5).tolist() == [[1, 2], [0, 2], [1, 0]]
+    assert nearest(line[:1], 5).shape == (1, 0)
+
+
+# -- from a library --------------------------------------------------------------------------------
+
+
+def test_facts_are_those_of_the_catalogue(filled: Library, photos: Path) -> None:
+    ids = sorted(filled.matching("width > 0"), key=str)
+    filled.label("mine", ids[:2])
+    raw = np.frombuffer(b"".join(id_.bytes for id_ in ids), ID_DTYPE)
+    chart = replace(made(12).chart, ids=raw, options=MapOptions(space=filled.space.name))
+    source = filled.map_source(chart)
+    ((piece, facts),) = source.described(np.arange(12))
+    assert piece.tolist() == list(range(12))
+    for id_, fact, record in zip(ids, facts, filled.get(ids), strict=True):
+        assert record is not None
+        assert (fact.path,) == record.paths
+        assert (fact.width, fact.height) == (48, 32)
+        assert fact.label == ("mine" if id_ in ids[:2] else "")
+    assert source.thumbnails(ids) == filled.thumbnails(ids)
+    gone = filled.map_source(replace(chart, ids=record_ids(1)))
+    assert gone.facts(gone.ids(np.arange(1))) == [sources.NOTHING]

@@ -12,12 +12,13 @@ import pytest
 
 from lookalike.errors import InputError
 from lookalike.indexes.graph import GraphCache
-from lookalike.maps import Cluster, Clustering, Level, MapOptions, PictureMap, Tree
+from lookalike.maps import MapOptions, PictureMap
 from lookalike.maps import layout as layout_module
+from lookalike.maps.evidence import Evidence
 from lookalike.maps.ground import Colour, Meaning, ground_of
 from lookalike.maps.kept import LayoutFolder, clusters_name, layout_name, states
 from lookalike.maps.layout import lay_out, opentsne
-from lookalike.maps.making import MapMaker
+from lookalike.maps.making import Cutter, MapMaker
 from lookalike.maps.placing import majority, place
 from lookalike.stores.base import VectorTable
 from tests.conftest import histogram_table, record_ids, sparse, vector_table
@@ -37,31 +38,21 @@ def grouped(rows: int, seed: int = 0) -> tuple[Array, Array]:
 
 POINTS, GROUP = grouped(ROWS)
 IDS = record_ids(ROWS)
+AGGLOMERATIVE = MapOptions(clusters="agglomerative", count=6)
 
 
-def halves(options: MapOptions, ids: Array, points: Array, positions: Array) -> Clustering:
-    """Two clusters, left and right, with a tree of two leaves."""
-    of = (positions[:, 0] > 0).astype(np.int32)
-    members = []
-    for number in range(2):
-        rows = np.flatnonzero(of == number)
-        shown = tuple(UUID(bytes=ids[row].tobytes()) for row in rows[:8])
-        members.append(
-            Cluster(len(rows), f"half {number}", ("word",), shown[0], shown, (), (0.5, 0.0))
-        )
-    tree = Tree(of, np.array([[0.0, 1.0, 1.0, 2.0]]))
-    return Clustering("kmeans", {"count": 2}, (Level(of, tuple(members)),), tree)
+def evidence(ids: Array) -> Evidence:
+    """Nothing is known of any record."""
+    return Evidence.gather(ids)
 
 
 class Made:
     """A maker over a table in a folder, and the steps that it has taken."""
 
-    def __init__(self, folder: Path, table: VectorTable, cluster: Any = halves) -> None:
+    def __init__(self, folder: Path, table: VectorTable, gather: Any = evidence) -> None:
         self.steps: list[str] = []
         source = Meaning(table, GraphCache(folder / "graph", table).by_rows)
-        self.maker = MapMaker(
-            folder / "maps", source, table.live, "toy", cluster, self.steps.append
-        )
+        self.maker = MapMaker(folder / "maps", source, table.live, "toy", gather, self.steps.append)
 
     def map(self, options: MapOptions = MapOptions(), **more: Any) -> PictureMap:
         return self.maker.map(options, **more)
@@ -193,7 +184,7 @@ def test_points_by_colour_lie_apart_as_the_metric_says() -> None:
 def test_a_map_is_made_once(tmp_path: Path) -> None:
     first = Made(tmp_path, table_of(ROWS))
     chart = first.map()
-    assert first.steps == ["neighbours", "layout", "clusters"]
+    assert first.steps == ["neighbours", "layout", "clusters by hdbscan", "names of clusters"]
     again = Made(tmp_path, table_of(ROWS))
     assert_same(again.map(), chart)
     assert again.steps == []
@@ -209,40 +200,45 @@ def assert_same(one: PictureMap, two: PictureMap) -> None:
         assert (own.of == other.of).all()
         assert own.clusters == other.clusters
     assert dict(one.clustering.parameters) == dict(two.clustering.parameters)
-    assert one.clustering.tree is not None
-    assert two.clustering.tree is not None
-    assert (one.clustering.tree.leaf == two.clustering.tree.leaf).all()
-    assert (one.clustering.tree.merges == two.clustering.tree.merges).all()
+    for own, other in zip(trees(one), trees(two), strict=True):
+        assert (own == other).all()
+
+
+def trees(chart: PictureMap) -> list[Array]:
+    tree = chart.clustering.tree
+    return [] if tree is None else [tree.leaf, tree.merges]
 
 
 def test_what_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
-    def stopped(*_: Any) -> Clustering:
+    def stopped(ids: Array) -> Evidence:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Made(tmp_path, table_of(ROWS), stopped).map()
+        Made(tmp_path, table_of(ROWS), stopped).map(AGGLOMERATIVE)
     again = Made(tmp_path, table_of(ROWS))
-    again.map()
-    assert again.steps == ["clusters"]
+    chart = again.map(AGGLOMERATIVE)
+    assert again.steps == ["names of clusters"]
+    assert_same(chart, Made(tmp_path / "other", table_of(ROWS)).map(AGGLOMERATIVE))
 
 
 def test_clusterings_share_a_layout(tmp_path: Path) -> None:
     Made(tmp_path, table_of(ROWS)).map()
     other = Made(tmp_path, table_of(ROWS))
-    other.map(MapOptions(clusters="kmeans", count=7))
-    assert other.steps == ["clusters"]
+    chart = other.map(MapOptions(clusters="kmeans", count=7))
+    assert other.steps == ["clusters by kmeans", "names of clusters"]
+    assert len(chart.clustering.finest.clusters) == 7
 
 
 @pytest.mark.parametrize("pattern", ["*.npy", "*.npz", "*.json"])
 @pytest.mark.parametrize("how", ["cut", "empty", "other"])
 def test_damaged_files_are_made_anew(tmp_path: Path, pattern: str, how: str) -> None:
-    chart = Made(tmp_path, table_of(ROWS)).map()
+    chart = Made(tmp_path, table_of(ROWS)).map(AGGLOMERATIVE)
     for path in (tmp_path / "maps").rglob(pattern):
         data = path.read_bytes()
         path.write_bytes(
             {"cut": data[: len(data) // 2], "empty": b"", "other": b"[]" + data[2:]}[how]
         )
-    assert_same(Made(tmp_path, table_of(ROWS)).map(), chart)
+    assert_same(Made(tmp_path, table_of(ROWS)).map(AGGLOMERATIVE), chart)
 
 
 def test_positions_of_other_records_are_not_taken(tmp_path: Path) -> None:
@@ -272,18 +268,23 @@ def test_names_of_folders_tell_maps_apart() -> None:
 
 
 def test_new_records_are_placed_among_their_like(tmp_path: Path) -> None:
-    chart = Made(tmp_path, table_of(500)).map()
+    chart = Made(tmp_path, table_of(500)).map(AGGLOMERATIVE)
     later = Made(tmp_path, table_of(ROWS))
-    grown = later.map()
+    grown = later.map(AGGLOMERATIVE)
     assert later.steps == ["placing what is new"]
     assert (grown.positions[:500] == chart.positions).all()
     assert (grown.placed == (np.arange(ROWS) >= 500)).all()
     near = near_on_map(grown.positions)[500:]
     assert (GROUP[near] == GROUP[500:, None]).mean() > 0.9
     of = grown.clustering.finest.of
-    assert (of[500:] == (grown.positions[500:, 0] > 0)).mean() > 0.9
-    assert [one.size for one in grown.clustering.finest.clusters] == np.bincount(of).tolist()
-    assert_same(Made(tmp_path, table_of(ROWS)).map(), grown)
+    assert (of[:500] == chart.clustering.finest.of).all()
+    alike = [np.bincount(of[:500][GROUP[:500] == one]).argmax() for one in range(GROUPS)]
+    assert (of[500:] == np.array(alike)[GROUP[500:]]).mean() > 0.9
+    for level in grown.clustering.levels:
+        assert [one.size for one in level.clusters] == np.bincount(level.of).tolist()
+    assert grown.clustering.tree is not None
+    assert len(grown.clustering.tree.leaf) == ROWS
+    assert_same(Made(tmp_path, table_of(ROWS)).map(AGGLOMERATIVE), grown)
 
 
 def test_placed_in_two_steps_is_placed_in_one(tmp_path: Path) -> None:
@@ -332,6 +333,19 @@ def test_the_points_of_a_map_are_those_of_its_records(tmp_path: Path) -> None:
     apart = np.linalg.norm(points[:20, None] - points[:20], axis=2)
     own = POINTS[np.delete(np.arange(ROWS), [3, 4])][:20]
     assert apart == pytest.approx(np.linalg.norm(own[:, None] - own, axis=2), abs=0.02)
+
+
+def test_the_number_of_clusters_can_be_chosen_afterwards(tmp_path: Path) -> None:
+    made = Made(tmp_path, table_of(ROWS))
+    chart = made.map(AGGLOMERATIVE)
+    cutter = Cutter(chart, made.maker.points(chart), evidence(chart.ids))
+    assert (cutter.cut(6).finest.of == chart.clustering.finest.of).all()
+    wide, narrow = cutter.cut(3).finest, cutter.cut(12).finest
+    assert (len(wide.clusters), len(narrow.clusters)) == (3, 12)
+    for number in range(12):
+        assert len({*wide.of[narrow.of == number].tolist()}) == 1
+    with pytest.raises(InputError, match="no tree"):
+        Cutter(made.map(), made.maker.points(chart), evidence(chart.ids)).cut(3)
 
 
 # -- placing ---------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ def test_a_map_in_space_has_three_numbers_a_point(filled: Library) -> None:
         head, payload = opened(client.get(f"/api/map/{one['name']}/points").content)
         assert (head["dims"], len(payload)) == (3, 12 * 14)
         facts = client.get(f"/api/map/{one['name']}").json()
-        assert facts["clustering"]["cut"] is None  # nothing to cut it with
+        assert facts["clustering"]["cut"] == {"lowest": 2, "highest": 3}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from lookalike.cli.map_options import WHICH, add_map_options, keep_earlier, map_
 from lookalike.cli.output import add_library_option, check_folder, check_place, talk, write_file
 from lookalike.errors import InputError
 from lookalike.library import Library
-from lookalike.maps.exports import mosaic, plotly, tensorboard
+from lookalike.maps.exports import html, mosaic, plotly, tensorboard
+from lookalike.maps.exports.html import PageOptions, write_html
 from lookalike.maps.exports.mosaic import MosaicOptions, write_mosaic
 from lookalike.maps.exports.page import PAPERS, THEMES, PosterOptions
 from lookalike.maps.exports.plotly import PlotlyOptions, write_plotly
@@ -35,6 +36,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_tensorboard(forms)
     _add_tables(forms)
     _add_png(forms)
+    _add_html(forms)
     _add_plotly(forms)
 
 
@@ -120,6 +122,13 @@ def _add_png(forms: Forms) -> None:
     parser.set_defaults(run=run_png)
 
 
+def _add_html(forms: Forms) -> None:
+    about = "the map page with pictures in one file that needs no server"
+    parser = _form(forms, "html", about, "FILE")
+    _add_rows(parser, html.MOST_ROWS)
+    parser.set_defaults(run=run_html)
+
+
 def _add_plotly(forms: Forms) -> None:
     parser = _form(
         forms, "plotly", "a page by Plotly that needs no server, without pictures", "FILE"
@@ -149,6 +158,14 @@ def run_parquet(options: argparse.Namespace) -> int:
     """Write a Parquet file."""
     asked = TableOptions(options.rows, options.thumbnails)
     return _export(options, lambda source, path: write_parquet(source, path, asked))
+
+
+def run_html(options: argparse.Namespace) -> int:
+    """Write the map page as one file."""
+    from lookalike.web.document import document
+
+    asked = PageOptions(options.rows)
+    return _export(options, lambda source, path: write_html(source, path, document, asked))
 
 
 def run_plotly(options: argparse.Namespace) -> int:

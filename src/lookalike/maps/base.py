@@ -89,8 +89,8 @@ class Cluster:
             "words": list(self.words),
             "medoid": str(self.medoid),
             "exemplars": [str(id_) for id_ in self.exemplars],
-            "colours": [[colour, round(share, 4)] for colour, share in self.colours],
-            "centre": [round(float(at), 5) for at in self.centre],
+            "colours": [[colour, share] for colour, share in self.colours],
+            "centre": list(self.centre),
         }
 
     @classmethod

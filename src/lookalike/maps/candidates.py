@@ -1,11 +1,11 @@
 """Which words fit a cluster, and how well.
 
 Every candidate, whether a category, a word, a label or a keyword, has two shares: how much of the
-cluster it is true of (p), and of the rest of the map (q). Its worth is p ln(p / q): what it tells of
-a record, in nats, times how often it tells it; the cluster's part of the divergence between inside
-and outside (S. Kullback, R. Leibler, "On Information and Sufficiency", 1951). "Animal" is true of
-all cats and of half the rest, "tabby" of a third of the cats and of nothing else, "cat" of all cats
-and of nothing else: that is their name.
+cluster it is true of (p), and of the rest of the map (q). Its worth is p ln(p / q): what it tells
+of a record, in nats, times how often it tells it; the cluster's part of the divergence between
+inside and outside (S. Kullback, R. Leibler, "On Information and Sufficiency", 1951). "Animal" is
+true of all cats and of half the rest, "tabby" of a third of the cats and of nothing else, "cat" of
+all cats and of nothing else: that is their name.
 
 Words of file and folder names are first ranked by class-based TF-IDF, share * ln(1 + A / f), with A
 the mean number of words in a cluster and f how often the word is there at all (M. Grootendorst,
@@ -17,17 +17,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.categories import Category, category_tree
-from lookalike.categories.labels import worth_saying
 from lookalike.categories.tree import CLASSES
 from lookalike.maps.clusters.grouping import Numbers
 from lookalike.maps.evidence import Evidence, Said
+from lookalike.maps.plain import plain_categories
 from lookalike.types import DoubleArray
 
 MOST = 12
@@ -52,7 +51,7 @@ _WORD_PRIOR = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A possible name: of its cluster it is true of ``share``; ``category`` is an id of the tree."""
+    """A possible name, true of ``share`` of its cluster; ``category`` is an id of the tree."""
 
     text: str
     share: float
@@ -76,9 +75,11 @@ class Tally:
 
     def wider(self, above: Any) -> Tally:
         """The same for a wider level; ``above`` (wide, narrow) has 1 where one lies in another."""
-        return Tally(self.kind, self.names, self.categories, (above @ self.sums).tocsr(), self.prior)
+        return replace(self, sums=(above @ self.sums).tocsr())
 
-    def ranked(self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64]) -> list[Candidate]:
+    def ranked(
+        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64]
+    ) -> list[Candidate]:
         """The candidates of a cluster against the clusters ``rest``, the best first."""
         row = self.sums[[cluster]]
         terms, inside = row.indices, row.data / sizes[cluster]
@@ -106,7 +107,9 @@ class Tally:
 
     @functools.cached_property
     def _frequency(self) -> DoubleArray:
-        return np.maximum(np.asarray(self.sums.sum(axis=0)).ravel(), 1e-9)
+        counts = np.asarray(self.sums.sum(axis=0), np.float64).ravel()
+        found: DoubleArray = np.maximum(counts, 1e-9)
+        return found
 
 
 def tallies(evidence: Evidence, of: Numbers, count: int) -> list[Tally]:
@@ -143,21 +146,18 @@ def _categories(evidence: Evidence, of: Numbers, count: int) -> Tally:
     width = evidence.classes.shape[1]
     keys = np.repeat(of.astype(np.int64) * CLASSES, width) + evidence.classes.ravel()
     classes = np.bincount(keys, evidence.shares.ravel(), count * CLASSES).reshape(count, CLASSES)
-    said = _said_categories()
+    said = plain_categories()
     sums = csr_array(classes @ _members())
     prior = np.array([len(one.classes) / CLASSES for one in said])
-    return Tally("category", tuple(one.name for one in said), tuple(one.id for one in said), sums, prior)
-
-
-@functools.cache
-def _said_categories() -> tuple[Category, ...]:
-    return tuple(one for one in category_tree() if one.classes and worth_saying(one))
+    return Tally(
+        "category", tuple(one.name for one in said), tuple(one.id for one in said), sums, prior
+    )
 
 
 @functools.cache
 def _members() -> DoubleArray:
     """Which classes lie at or below which category, float64 (1000, categories)."""
-    said = _said_categories()
+    said = plain_categories()
     members = np.zeros((CLASSES, len(said)))
     for column, one in enumerate(said):
         members[list(one.classes), column] = 1

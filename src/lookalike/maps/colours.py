@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.features.oklab import BIN_OKLAB, BIN_RGB, oklab
 from lookalike.stores.base import HistogramPart, HistogramTable
-from lookalike.types import BINS, DoubleArray
+from lookalike.types import BINS, DoubleArray, FloatArray
 
 SAMPLED = 200
 """Rows of a cluster whose histograms are looked at, evenly spread."""
@@ -57,20 +59,22 @@ def _sum_of_shares(part: HistogramPart, rows: NDArray[np.int64]) -> DoubleArray:
     cells = np.arange(len(owner)) + np.repeat(firsts - (np.cumsum(lengths) - lengths), lengths)
     counts = part.counts[cells].astype(np.float64)
     pixels = np.bincount(owner, counts, len(rows))
-    return np.bincount(part.bins[cells], counts / pixels[owner], BINS)
+    weights = counts / pixels[owner]
+    sums: DoubleArray = np.bincount(part.bins[cells], weights, BINS).astype(np.float64)
+    return sums
 
 
 def dominant(shares: DoubleArray) -> list[tuple[tuple[int, int, int], float]]:
     """Up to ``MOST`` colours as RGB with their shares, the greatest first, of shares (4096,).
 
-    The bin with the most, together with all that look about like it, is a colour; then the same of
-    what is left.
+    What looks about like the place with the most around it is a colour; then the same of what is
+    left.
     """
     left = shares.copy()
     found = []
     for _ in range(MOST):
-        centre = int(np.argmax(left))
-        alike = (left > 0) & (np.linalg.norm(BIN_OKLAB - BIN_OKLAB[centre], axis=1) <= _ALIKE)
+        centre = int(np.argmax(_around() @ left))
+        alike = (_around()[centre] > 0) & (left > 0)
         share = float(left[alike].sum())
         if share < LEAST_SHARE:
             break
@@ -78,6 +82,16 @@ def dominant(shares: DoubleArray) -> list[tuple[tuple[int, int, int], float]]:
         found.append(((int(rgb[0]), int(rgb[1]), int(rgb[2])), share))
         left[alike] = 0
     return sorted(found, key=lambda one: -one[1])
+
+
+@functools.cache
+def _around() -> FloatArray:
+    """Which bins look about like each of 729 colours spread evenly, float32 (729, 4096)."""
+    steps = np.linspace(0, 255, 9)
+    centres = oklab(np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3))
+    return np.stack(
+        [np.linalg.norm(BIN_OKLAB - centre, axis=1) <= _ALIKE for centre in centres]
+    ).astype(np.float32)
 
 
 def as_hex(rgb: tuple[int, int, int]) -> str:

@@ -31,7 +31,7 @@ MOST_TERMS = 50_000
 
 @dataclass(frozen=True)
 class Said:
-    """What is said of rows in words: ``rows`` int32 (m,), ``terms`` int32 (m,), places in ``names``.
+    """What is said of rows in words: ``rows`` and ``terms``, places in ``names``, int32 (m,).
 
     ``shares`` float32 (m,): how sure it is. Each pair of row and term is there once.
     """
@@ -80,7 +80,7 @@ class Evidence:
     """What may name the clusters of ``ids`` V16 (n,), the rows of a map.
 
     ``classes`` uint16 (n, m) and ``shares`` float16 (n, m) as ``CategoryIndex`` has them, m 0 where
-    no class is known; ``words``: of file and folder names; ``labels``: what was said of the records;
+    no class is known; ``words``: of file and folder names; ``labels``: given to the records;
     ``keywords``: of side tables. ``histograms`` with ``histogram_rows`` int64 (n,), -1 for none.
     """
 

@@ -14,7 +14,7 @@ MOST = 8
 """Exemplars of a cluster."""
 
 NEAR_MIDDLE = 0.7
-"""The share of a cluster, the nearest to its middle, that exemplars come from: not its stragglers."""
+"""Exemplars come from this share of a cluster, the nearest to its middle: not its stragglers."""
 
 CANDIDATES = 512
 """Rows that they are chosen among at most."""

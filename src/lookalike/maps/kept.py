@@ -23,12 +23,14 @@ from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, dige
 from lookalike.indexes.graph import Reduction
 from lookalike.indexes.regions import Regions
 from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, Parameters, Tree
+from lookalike.maps.clusters.grouping import Grouping
 from lookalike.maps.placing import REFIT_FAR, REFIT_PLACED
 from lookalike.stores.base import IdentifiedRows
 from lookalike.types import FloatArray, IdArray
 
 _VERSION = "v1"
 _LAYOUT = "layout.json"
+_GROUPING = "grouping.json"
 _CLUSTERS = "clusters.json"
 
 
@@ -181,6 +183,38 @@ class LayoutFolder:
             tree = Tree(derived.array(f"{stem}.leaf.npy"), derived.array(f"{stem}.merges.npy"))
         return Clustering(facts["method"], facts["parameters"], tuple(levels), tree)
 
+    def load_grouping(self, name: str, layout: str) -> Grouping | None:
+        """Clusters of the layout with this digest that had no names yet, or None."""
+        for stem, facts in _sets(self.folder / "clusters" / name, _GROUPING):
+            if stem == f"{_VERSION}-{layout}":
+                with contextlib.suppress(*DAMAGED, TypeError):
+                    return self._read_grouping(name, stem, facts)
+        return None
+
+    def _read_grouping(self, name: str, stem: str, facts: Mapping[str, Any]) -> Grouping:
+        derived = DerivedFolder(self.folder / "clusters" / name)
+        tree = None
+        if facts["tree"]:
+            tree = Tree(derived.array(f"{stem}.leaf.npy"), derived.array(f"{stem}.merges.npy"))
+        coarser = tuple(np.array(parents, np.int32) for parents in facts["coarser"])
+        finest = derived.array(f"{stem}.finest.npy")
+        grouping = Grouping(finest, facts["parameters"], tree, coarser)
+        if any(len(parents) != grouping.count for parents in coarser):
+            raise ValueError(f"{stem}: levels do not fit")
+        return grouping
+
+    def keep_grouping(self, name: str, layout: str, grouping: Grouping) -> None:
+        """Keep clusters that have no names yet."""
+        facts = {
+            "format_version": 1,
+            "parameters": dict(grouping.parameters),
+            "coarser": [parents.tolist() for parents in grouping.coarser],
+            "tree": grouping.tree is not None,
+        }
+        files = {"finest.npy": array_writer(grouping.of), **_tree_files(grouping.tree)}
+        files[_GROUPING] = _json_writer(facts)
+        DerivedFolder(self.folder / "clusters" / name).keep_set(f"{_VERSION}-{layout}", files)
+
     def keep_clusters(self, name: str, layout: str, clustering: Clustering) -> None:
         """Keep a clustering of the layout with this digest, instead of an older one."""
         facts = {
@@ -190,14 +224,16 @@ class LayoutFolder:
             "levels": [[one.to_dict() for one in level.clusters] for level in clustering.levels],
             "tree": clustering.tree is not None,
         }
-        files: dict[str, Callable[[Path], None]] = {
-            "of.npy": array_writer(np.stack([level.of for level in clustering.levels]))
-        }
-        if clustering.tree is not None:
-            files["leaf.npy"] = array_writer(clustering.tree.leaf)
-            files["merges.npy"] = array_writer(clustering.tree.merges)
+        levels = np.stack([level.of for level in clustering.levels])
+        files = {"of.npy": array_writer(levels), **_tree_files(clustering.tree)}
         files[_CLUSTERS] = _json_writer(facts)
         DerivedFolder(self.folder / "clusters" / name).keep_set(f"{_VERSION}-{layout}", files)
+
+
+def _tree_files(tree: Tree | None) -> dict[str, Callable[[Path], None]]:
+    if tree is None:
+        return {}
+    return {"leaf.npy": array_writer(tree.leaf), "merges.npy": array_writer(tree.merges)}
 
 
 def kept_layouts(folder: Path) -> list[LayoutFolder]:

@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from lookalike.errors import InputError
 from lookalike.indexes.regions import Regions, Rows
 from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, PictureMap, Tree
+from lookalike.maps.clusters import group, recut
+from lookalike.maps.clusters.grouping import Grouping
+from lookalike.maps.evidence import Evidence
 from lookalike.maps.ground import Source, ground_of, nearest_known
 from lookalike.maps.kept import Layout, LayoutFolder, clusters_name, layout_name
 from lookalike.maps.layout import lay_out
+from lookalike.maps.names import describe
 from lookalike.maps.placing import FAR_SHARE, PLACED_BY, majority, place
 from lookalike.types import FloatArray, IdArray
 
-Clusterer = Callable[[MapOptions, IdArray, FloatArray, FloatArray], Clustering]
-"""Makes named clusters of a layout: from its ids, points float32 (n, d) and positions."""
+Gather = Callable[[IdArray], Evidence]
+"""Gives what may name the clusters of some records."""
 
 Stage = Callable[[str], None]
 
@@ -31,8 +35,8 @@ Stage = Callable[[str], None]
 class MapMaker:
     """Makes and keeps maps of the rows ``wanted`` bool (n,) of a source, under ``folder``.
 
-    ``space``: the name of the source's space; ``cluster``: what finds and names clusters; ``stage``
-    is called with what is being done.
+    ``space``: the name of the source's space; ``gather``: what clusters are named by; ``stage`` is
+    called with what is being done.
     """
 
     def __init__(
@@ -41,14 +45,14 @@ class MapMaker:
         source: Source,
         wanted: NDArray[np.bool_],
         space: str,
-        cluster: Clusterer,
+        gather: Gather,
         stage: Stage,
     ) -> None:
         self._folder = folder
         self._source = source
         self._wanted = wanted
         self._space = space
-        self._cluster = cluster
+        self._gather = gather
         self._stage = stage
 
     def map(self, options: MapOptions, *, refit: bool = False) -> PictureMap:
@@ -141,12 +145,37 @@ class MapMaker:
     def _clusters(self, kept: LayoutFolder, layout: Layout, options: MapOptions) -> Clustering:
         name, digest = clusters_name(options), layout.digest
         clustering = kept.load_clusters(name, digest)
-        if clustering is None:
-            self._stage("clusters")
-            points = self._source.points(layout.reduction)[self._rows(layout.ids)]
-            clustering = self._cluster(options, layout.ids, points, layout.positions)
-            kept.keep_clusters(name, digest, clustering)
+        if clustering is not None:
+            return clustering
+        points = self._source.points(layout.reduction)[self._rows(layout.ids)]
+        grouping = kept.load_grouping(name, digest)
+        if grouping is None:
+            asked = options.clusters, points, layout.positions, options.count, options.seed
+            grouping = group(*asked, self._stage)
+            kept.keep_grouping(name, digest, grouping)
+        evidence = self._gather(layout.ids)
+        clustering = describe(
+            options.clusters, grouping, points, layout.positions, evidence, self._stage
+        )
+        kept.keep_clusters(name, digest, clustering)
         return clustering
+
+
+class Cutter:
+    """Cuts the tree of a map into other numbers of clusters, each in about a second."""
+
+    def __init__(self, chart: PictureMap, points: FloatArray, evidence: Evidence) -> None:
+        """``points`` float32 (n, d) and ``evidence`` of the map's rows."""
+        self.chart = chart
+        self._points = points
+        self._evidence = evidence
+
+    def cut(self, count: int) -> Clustering:
+        """So many clusters, named. Raises InputError for less than 1 and a map without a tree."""
+        chart, clustering = self.chart, self.chart.clustering
+        made = Grouping(clustering.finest.of, clustering.parameters, clustering.tree)
+        grouping = recut(made, self._points, chart.positions, count)
+        return describe(clustering.method, grouping, self._points, chart.positions, self._evidence)
 
 
 def _without(layout: Layout, stays: NDArray[np.bool_]) -> Layout:

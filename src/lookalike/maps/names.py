@@ -161,7 +161,9 @@ def _tried(
         stem = _capital(painted[0]) if painted else "Cluster"
         if painted:
             yield stem
-        yield from (f"{stem}, {colour}" for colour in dict.fromkeys(painted[1:]) if colour != painted[0])
+        yield from (
+            f"{stem}, {colour}" for colour in dict.fromkeys(painted[1:]) if colour != painted[0]
+        )
     number = 2 if painted or first else cluster + 1
     while True:
         yield f"{stem} {number}"

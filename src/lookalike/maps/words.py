@@ -24,20 +24,21 @@ _EXTENSION = re.compile(r"(\.[a-z][a-z0-9]{1,4})+$", re.IGNORECASE)
 _RUN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
-_MACHINES = frozenset(
-    "img image images imgs dsc dscf dscn dcim pic pics pict picture pictures photo photos foto fotos"
-    " bild bilder imagen imagenes immagine immagini obraz mvi vid pxl pano burst gopr dji whatsapp"
-    " signal telegram received scan scanned thumb thumbs thumbnail thumbnails preview copy kopie"
-    " copie copia edited bearbeitet edit final unnamed untitled unbenannt download downloads export"
-    " camera uploads jpg jpeg png gif webp tif tiff heic bmp raw file files datei dateien data"
-    " dataset datasets train test val home users user mnt media tmp var".split()
-)
-_JOINING = frozenset(
-    "the and with from for you not are was this that his her our its und der die das den dem des"
-    " ein eine einer mit von vom zum zur bei auf aus fuer für ist les des une aux avec dans pour sur"
-    " del los las una con por para dei delle della degli nel het een van met voor och med att som"
-    " dos das com uma och".split()
-)
+_OF_MACHINES = """
+    img image images imgs dsc dscf dscn dcim pic pics pict picture pictures photo photos foto fotos
+    bild bilder imagen imagenes immagine immagini obraz mvi vid pxl pano burst gopr dji whatsapp
+    signal telegram received scan scanned thumb thumbs thumbnail thumbnails preview copy kopie copia
+    copie edited bearbeitet edit final unnamed untitled unbenannt download downloads export camera
+    uploads jpg jpeg png gif webp tif tiff heic bmp raw file files datei dateien data dataset
+    datasets train test val home users user mnt media tmp var
+"""
+_JOINING = """
+    the and with from for you not are was this that his her our its und der die das den dem des ein
+    eine einer mit von vom zum zur bei auf aus fuer für ist les des une aux avec dans pour sur del
+    los las una con por para dei delle della degli nel het een van met voor och med att som dos das
+    com uma
+"""
+_SAYS_NOTHING = frozenset((_OF_MACHINES + _JOINING).split())
 
 FEWEST_LETTERS = 3
 """Letters of a word at the least; two in scripts that write words with fewer signs."""
@@ -75,7 +76,7 @@ def _words(text: str) -> Iterator[str]:
 
 def _says_something(word: str) -> bool:
     fewest = FEWEST_LETTERS if word[0].isascii() or word.upper() != word else 1
-    return len(word) >= fewest and word not in _MACHINES and word not in _JOINING
+    return len(word) >= fewest and word not in _SAYS_NOTHING
 
 
 def phrase_of(text: str) -> str:

@@ -31,7 +31,7 @@ from lookalike.errors import (
 from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap
 from lookalike.web.charts import Charts, Open
-from lookalike.web.cuts import Cutter
+from lookalike.web.cuts import Cutter, TreeCutter
 from lookalike.web.desk import Desk
 from lookalike.web.guard import Guard
 from lookalike.web.map_api import MapApi, problem
@@ -60,14 +60,14 @@ def create_app(
     """The app over the library in ``folder`` (the user's default one if None).
 
     ``maps`` are those that it shows, the usual one if none is named; ``make`` opens them, by
-    default ``Library.map``; ``cutter`` cuts the tree of those that have one. ``hosts``: names
+    default ``Library.map``; ``cutter`` cuts the tree of those that have one anew. ``hosts``: names
     beside those of the loopback under which it may be asked; ``routes``: further ones. Needs the
     extra ``web``.
     """
     place = config.library_folder(folder)
     searches, pictures = Desk(place), Desk(place)
     charts = Charts(maps or [MapOptions()], make or _map)
-    api = MapApi(charts, searches, pictures, cutter)
+    api = MapApi(charts, searches, pictures, cutter or TreeCutter())
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

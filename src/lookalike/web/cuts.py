@@ -7,9 +7,23 @@ from collections.abc import Callable
 from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.maps import Level, PictureMap, packets
+from lookalike.maps.making import Cutter as MapCutter
 
 Cutter = Callable[[Library, PictureMap, int], Level]
 """Cuts a map's tree into a number of clusters, and names them."""
+
+
+class TreeCutter:
+    """The usual one: by ``Library.map_cutter``, what it read kept for the next number."""
+
+    def __init__(self) -> None:
+        self._last: MapCutter | None = None
+
+    def __call__(self, library: Library, chart: PictureMap, count: int) -> Level:
+        """``count`` clusters of a map."""
+        if self._last is None or self._last.chart is not chart:
+            self._last = library.map_cutter(chart)
+        return self._last.cut(count).finest
 
 
 def cut(chart: PictureMap, library: Library, count: int, cutter: Cutter | None) -> bytes:

@@ -10,10 +10,12 @@ of several sizes (docs/adr/0014-clusters.md), and told in ``Grouping.parameters`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lookalike.errors import InputError
 from lookalike.maps.base import CLUSTERINGS
@@ -37,12 +39,12 @@ def default_count(rows: int) -> int:
 
     Whichever is less: 5 for 30 rows, 79 for 7,807, 305 for 444,668.
     """
-    return max(1, round(min(rows**0.5, 4 * rows ** (1 / 3))))
+    return max(1, round(min(math.sqrt(rows), 4 * math.cbrt(rows))))
 
 
 def smallest_cluster(rows: int) -> int:
     """The fewest rows of a density cluster: a fourth of the root of all rows, at least 5."""
-    return max(5, round(rows**0.5 / 4))
+    return max(5, round(math.sqrt(rows) / 4))
 
 
 def group(
@@ -80,9 +82,7 @@ def group(
     return replace(grouping, parameters=stated)
 
 
-def recut(
-    grouping: Grouping, points: FloatArray, positions: FloatArray, count: int
-) -> Grouping:
+def recut(grouping: Grouping, points: FloatArray, positions: FloatArray, count: int) -> Grouping:
     """The same tree cut at another number of clusters.
 
     Raises InputError if the grouping has no tree, or for less than 1 cluster.
@@ -111,7 +111,7 @@ class _Task:
     def smallest(self) -> int:
         return smallest_cluster(len(self.points))
 
-    def grouped(self, of: np.ndarray, **parameters: float | int | str) -> Grouping:  # type: ignore[type-arg]
+    def grouped(self, of: NDArray[np.integer], **parameters: float | int | str) -> Grouping:
         numbered = by_size(of)
         coarser = _levels.joined(numbered, self.points, self.positions)
         return Grouping(numbered, parameters, coarser=coarser)

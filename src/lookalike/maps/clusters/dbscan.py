@@ -28,6 +28,9 @@ Places = NDArray[np.int64]
 CORES = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 """Shares of the rows that are cores, at the reaches that are tried in turn."""
 
+NEAREST = 1e-6
+"""The nearest reach, as a share of the map's extent: where most rows lie on one of few places."""
+
 LARGEST = 0.5
 """A cluster with more than this share of the rows says that the reach was too far."""
 
@@ -53,7 +56,9 @@ def found_reach(positions: NDArray[np.floating], least: int) -> tuple[float, Pla
     """
     chart = _Map(positions, least)
     found: list[tuple[float, Places]] = []
-    for reach in np.quantile(chart.core_distance, CORES).tolist():
+    extent = float(np.ptp(positions, axis=0).max()) or 1.0
+    for quantile in np.quantile(chart.core_distance, CORES).tolist():
+        reach = max(quantile, NEAREST * extent)
         of = chart.clusters(reach)
         if np.bincount(of[of >= 0], minlength=1).max() <= LARGEST * len(of):
             return reach, of
@@ -168,7 +173,9 @@ def _within(at: DoubleArray, grid: _Grid, pairs: Places, reach: float) -> NDArra
     work = sizes.prod(axis=1)
     found = np.zeros(len(pairs), bool)
     for number in np.flatnonzero(work > _LARGE):
-        first, second = (grid.rows[grid.starts[one] : grid.starts[one + 1]] for one in pairs[number])
+        first, second = (
+            grid.rows[grid.starts[one] : grid.starts[one + 1]] for one in pairs[number]
+        )
         distances, _ = _tree(at[first]).query(at[second], k=1)
         found[number] = distances.min() <= reach
     small = np.flatnonzero(work <= _LARGE)

@@ -30,14 +30,6 @@ _SETTLED = 1e-3
 """The share of rows that change their centre below which iterating ends."""
 
 
-def default_count(rows: int) -> int:
-    """Clusters where none are asked for: the root of half the rows.
-
-    The rule of thumb of K. Mardia, J. Kent, J. Bibby, "Multivariate Analysis", 1979, p. 365.
-    """
-    return max(1, round((rows / 2) ** 0.5))
-
-
 def cells(points: FloatArray, count: int, seed: int) -> tuple[Numbers, FloatArray]:
     """As ``kmeans``, for thousands of centres that others will join: a few rounds on a sample."""
     rng = np.random.default_rng([seed, count])
@@ -63,8 +55,8 @@ def kmeans(points: FloatArray, count: int, seed: int) -> tuple[Numbers, FloatArr
 def _used(points: FloatArray, centres: FloatArray) -> tuple[Numbers, FloatArray]:
     """The nearest centre of every row, of those centres that have any."""
     of = nearest_centres(points, centres, 1)[:, 0]
-    used, of = np.unique(of, return_inverse=True)
-    return of.ravel().astype(np.int32), centres[used]
+    used, place = np.unique(of, return_inverse=True)
+    return place.ravel().astype(np.int32), centres[used]
 
 
 def _sample(points: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lookalike.maps.clusters.evoc import parents
 from lookalike.maps.clusters.grouping import Numbers, lifted, means, renumbering
@@ -57,13 +58,18 @@ def from_layers(
     own = {int(layer.max(initial=-1)) + 1: layer for layer in layers[1:]}
     found = []
     for size in wanted:
-        near = min((at for at in own if size / 2 <= at <= 2 * size), default=None,
-                   key=lambda at, size=size: abs(np.log(at / size)))  # fmt: skip
+        near = _nearest(list(own), size)
         if near is None:
             found.append(_by_rows(cut_leaves(ward(places), size), of))
         else:
             found.append(_by_rows(_adopted(parents(of, own.pop(near)), places), of))
     return tuple(found)
+
+
+def _nearest(counts: list[int], size: int) -> int | None:
+    """The count nearest to ``size`` by its ratio, of those within a factor of 2."""
+    fits = [count for count in counts if size / 2 <= count <= 2 * size]
+    return min(fits, key=lambda count: abs(float(np.log(count / size))), default=None)
 
 
 def _adopted(parent: Numbers, places: FloatArray) -> Numbers:
@@ -90,9 +96,10 @@ def _spread_of_one(places: FloatArray) -> FloatArray:
     return centred
 
 
-def _by_rows(parent: np.ndarray, of: Numbers) -> Numbers:  # type: ignore[type-arg]
+def _by_rows(parent: NDArray[np.integer], of: Numbers) -> Numbers:
     """Parents numbered by how many rows they have."""
     order, _ = renumbering(lifted(of, parent.astype(np.int32)))
     number = np.empty(len(order), np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
-    return number[parent]
+    found: Numbers = number[parent]
+    return found
