@@ -2,8 +2,8 @@
 
     python tools/draw_map_page.py LIBRARY [FOLDER] [--png]
 
-Writes map-*.jpg into FOLDER, by default docs/images. LIBRARY has Caltech-101; its maps (t-SNE in the
-plane, UMAP in space) are made if there are none.
+Writes map-*.jpg into FOLDER, by default docs/images. LIBRARY has Caltech-101; its maps (t-SNE in
+the plane, UMAP in space) are made if there are none.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def main() -> None:
                 page.context.close()
         with served(options.library, SPACE) as address:
             page = opened(browser, address, "dark")
-            page.evaluate("lookalikeMap.map.zoomAt(640, 400, 1.25)")
+            page.evaluate(
+                "lookalikeMap.map.fly({target: [-0.05, -0.15, 0], zoom: 2.2, yaw: 0.9, pitch: 0.3})"
+            )
             save(page, "space")
         browser.close()
 

@@ -412,7 +412,9 @@ export class MapRenderer {
   private choose(moving: boolean): void {
     const { camera } = this;
     const room = (camera.width * camera.height) / (56 * 56);
-    const limit = PER_CELL * room * 0.6 * (this.showing ? 1.3 : 1);
+    const few = PER_CELL * room * 0.6;
+    // On a large map pictures come while each still stands for many.
+    const limit = Math.min(4 * few, Math.max(few, this.points.n / 16)) * (this.showing ? 1.2 : 1);
     if (camera.dims === 3) this.chooseInSpace(moving, limit);
     else {
       this.showing = this.pictures === "auto" && this.inView() <= limit;
