@@ -13,7 +13,9 @@ of files that were indexed lies here without the files, as encoding so many woul
   ``changed.py``, which OUT/made.npz has: ``source`` int64 (n,), -1 for no copy, and ``change`` int8
   (n,), its number in ``CHANGES``. A copy's vector has a cosine of 0.75 to 0.99 with the original's.
 
-Record i depends on the seed and i alone. Histograms, class logits and files are not imitated.
+* Histogram, class logits and folder are those of the first photo; a file's name is a number.
+
+Record i depends on the seed and i alone. There are no files.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ import argparse
 import hashlib
 import io
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +40,32 @@ from lookalike.features.thumbnail import SIDE as THUMBNAIL
 from lookalike.features.thumbnail import thumbnail
 from lookalike.stores import SqliteStore
 from lookalike.stores.base import record_id
-from lookalike.types import Features, FileEntry, ImageFacts, Outcome, SparseHistogram
+from lookalike.types import (
+    ClassLogits,
+    Features,
+    FileEntry,
+    ImageFacts,
+    Outcome,
+    SparseHistogram,
+)
 
 SIDE = 352
 """The longest side of the photos that collages are cut from."""
 
 CHUNK = 2_000
-HISTOGRAM = SparseHistogram(np.array([0], np.uint16), np.array([65_280], np.uint16))
-
 _photos: list[np.ndarray] = []
 """Pixels of all photos in the order of LIKE's rows; inherited by forked workers."""
 
 _near = np.empty((0, 0), np.int64)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What LIKE says of a photo: its folder's name, histogram and highest class logits."""
+
+    folder: str
+    histogram: SparseHistogram
+    logits: ClassLogits
 
 
 class Plan:
@@ -66,12 +85,15 @@ class Plan:
         self.base[mine] = self.base[self.source[mine]]
 
 
-def read_photos(photos: Path, like: SqliteStore) -> tuple[list[np.ndarray], np.ndarray]:
-    """Pixels and unit vectors of all photos that LIKE has."""
+def read_photos(
+    photos: Path, like: SqliteStore
+) -> tuple[list[np.ndarray], np.ndarray, list[Known]]:
+    """Pixels, unit vectors and further features of all photos that LIKE has."""
     table = like.vectors(like.spaces()[0])
     vectors = unit(np.concatenate([np.asarray(part, np.float32) for part in table.parts]))
     by_hash = {record_key(path): path for path in photos.rglob("*.jpg")}
-    pixels, rows = [], []
+    histograms, logits = like.histograms(), like.logits(like.spaces()[0])
+    pixels, rows, known = [], [], []
     for row, id_ in enumerate(table.ids):
         path = by_hash.get(id_.tobytes())
         if path is not None and table.live[row]:
@@ -80,7 +102,13 @@ def read_photos(photos: Path, like: SqliteStore) -> tuple[list[np.ndarray], np.n
                 size = (round(image.width * scale), round(image.height * scale))
                 pixels.append(np.asarray(image.convert("RGB").resize(size)))
             rows.append(row)
-    return pixels, vectors[rows]
+            record = uuid.UUID(bytes=id_.tobytes())
+            place, own = histograms.row_of(record), logits.row_of(record)
+            assert place is not None
+            assert own is not None
+            classes = ClassLogits(logits.classes[own], logits.logits[own])
+            known.append(Known(path.parent.name, histograms.histogram(place), classes))
+    return pixels, vectors[rows], known
 
 
 def record_key(path: Path) -> bytes:
@@ -148,11 +176,15 @@ def draw_vectors(generator: VectorGenerator, plan: Plan) -> np.ndarray:
     return out
 
 
-def outcome(number: int, made: tuple[bytes, tuple[int, int]], vector: np.ndarray) -> Outcome:
+def outcome(
+    number: int, made: tuple[bytes, tuple[int, int]], vector: np.ndarray, known: Known
+) -> Outcome:
     jpeg, (width, height) = made
-    path = f"/made/{number // 1000:04d}/{number:06d}.jpg"
-    facts = ImageFacts(width, height, "JPEG")
-    features = Features(facts, HISTOGRAM, number, jpeg, vector.astype(np.float32))
+    path = f"/made/{known.folder}/{number:07d}.jpg"
+    taken = datetime(2001, 1, 1) + timedelta(minutes=number * 7919 % 12_000_000)
+    facts = ImageFacts(width, height, "JPEG", taken_at=taken.isoformat())
+    vector = vector.astype(np.float32)
+    features = Features(facts, known.histogram, number, jpeg, vector, known.logits)
     entry = FileEntry(path, width * height // 4 + number % 997, 1_700_000_000_000_000_000)
     return Outcome(entry, hashlib.sha256(number.to_bytes(8, "big")).digest(), features)
 
@@ -181,7 +213,7 @@ def write_library(
     global _photos, _near
     store = SqliteStore(like)
     space = store.spaces()[0]
-    _photos, vectors = read_photos(photos, store)
+    _photos, vectors, known = read_photos(photos, store)
     store.close()
     generator = VectorGenerator(vectors, seed)
     _near = generator.rows[:, 1:]
@@ -192,7 +224,13 @@ def write_library(
     np.savez(out / "made.npz", source=plan.source, change=plan.change)  # true if stopped, too
     run = own.run(space)
     for at, made in batches(plan, workers):
-        run.put([outcome(at + place, one, drawn[at + place]) for place, one in enumerate(made)])
+        rows = range(at, at + len(made))
+        run.put(
+            [
+                outcome(row, one, drawn[row], known[plan.base[row]])
+                for row, one in zip(rows, made, strict=True)
+            ]
+        )
         if at % (25 * CHUNK) == 0:
             print(f"{at} of {count}, {time.perf_counter() - started:.0f} s", flush=True)
     run.finish([], complete=False)

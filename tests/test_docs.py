@@ -132,7 +132,7 @@ def test_what_is_unknown_is_found_as_the_page_says(filled: Library, photos: Path
 
 def test_the_page_names_every_field_and_no_other() -> None:
     rows = rows_of_tables(CONDITIONS)
-    kinds = {"number": Kind.NUMBER, "text": Kind.TEXT, "time": Kind.TIME}
+    kinds = {"number": Kind.NUMBER, "text": Kind.TEXT, "time": Kind.TIME, "id": Kind.ID}
     named = {
         name: kinds[row[1]]
         for row in rows

@@ -31,7 +31,7 @@ ALLOWED = {
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},
     "query": MIDDLE,
-    "evaluate": {*MIDDLE, "query"},
+    "evaluate": {*MIDDLE, "query", "maps"},
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,

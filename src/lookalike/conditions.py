@@ -30,6 +30,7 @@ name like 'IMG%'``.
   ``heic`` as JPEG, TIFF and HEIF.
 - ``label``: a picture may have several labels. A test holds if it does for one of them, ``!=`` if
   none is equal; it is never unknown.
+- ``id`` is a record's id, written as a UUID; several stand in ``id in (...)``.
 - ``path`` is the absolute path; ``folder`` and ``name`` are its two parts, in which bytes that are
   no text are written as backslash escapes. ``path like`` looks at these.
 - ``under`` holds for files in that folder or below it; ``~`` and relative folders are made
@@ -61,6 +62,8 @@ class Kind(StrEnum):
     TEXT = "a text"
     TIME = "a time"
     """A text as well: ISO 8601 to the second, without time zone."""
+    ID = "an id"
+    """A text as well: a UUID in small letters."""
 
 
 COLUMNS: Mapping[str, Kind] = {
@@ -69,6 +72,7 @@ COLUMNS: Mapping[str, Kind] = {
     "folder": Kind.TEXT,
     "format": Kind.TEXT,
     "height": Kind.NUMBER,
+    "id": Kind.ID,
     "label": Kind.TEXT,
     "latitude": Kind.NUMBER,
     "longitude": Kind.NUMBER,
@@ -102,6 +106,7 @@ _FORMATS = {"JPG": "JPEG", "TIF": "TIFF", "HEIC": "HEIF"}
 _TIME = re.compile(
     r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2})?)?)?)?)?", re.IGNORECASE
 )
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _KEYWORDS = frozenset({"and", "between", "in", "is", "like", "not", "null", "or", "under"})
 
 
@@ -364,9 +369,9 @@ class _Parser:
         return Compare(column, operator, self._value(column))
 
     def _like(self, column: str) -> Condition:
-        if COLUMNS[column] is Kind.NUMBER:
+        if COLUMNS[column] in (Kind.NUMBER, Kind.ID):
             word = self._tokens[self._next - 1]
-            problem = f"like at {word.position} compares text, and {column} is a number"
+            problem = f"like at {word.position} compares text, and {column} is {COLUMNS[column]}"
             self._refuse(word, problem, "use = != < <= > >=, in or between")
         return Like(column, self._string("like takes a pattern in single quotes, like 'IMG%'"))
 
@@ -422,6 +427,8 @@ class _Parser:
         value = self._string("")
         if kind is Kind.TIME:
             return self._time(token, value)
+        if kind is Kind.ID:
+            return self._id(token, value)
         return _FORMATS.get(value.upper(), value.upper()) if column == "format" else value
 
     def _number(self) -> int | float:
@@ -453,6 +460,12 @@ class _Parser:
             problem = f"{_shown(token.text)} at {token.position} is no time"
             self._refuse(token, problem, "write one like '2020', '2020-05-31', '2020-05-31T14:30'")
         return value.upper().replace(" ", "T")
+
+    def _id(self, token: _Token, value: str) -> str:
+        if _ID.fullmatch(value) is None:
+            problem = f"{_shown(token.text)} at {token.position} is no id"
+            self._refuse(token, problem, "ids look like '1b4e28ba-2fa1-5ad2-883f-0016d3cca427'")
+        return value.lower()
 
     # -- tokens ----------------------------------------------------------------------------------
 

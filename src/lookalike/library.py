@@ -47,6 +47,8 @@ from lookalike.stores.labels import label_name
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     LABEL_SOURCES,
+    FloatArray,
+    IdArray,
     Label,
     LabelCount,
     LedgerRow,
@@ -64,8 +66,15 @@ if TYPE_CHECKING:
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.evaluation import Candidates, Evaluation
     from lookalike.evaluate.pca_study import PcaStudy
+    from lookalike.indexes.categories import CategoryIndex
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
+    from lookalike.maps import MapOptions, PictureMap
+    from lookalike.maps.colourings import Colouring
+    from lookalike.maps.exports.source import ExportSource
+    from lookalike.maps.kept import MapState
+    from lookalike.maps.making import Cutter, Gather, MapMaker
+    from lookalike.stores.base import IdentifiedRows
 
 _SEARCHES_BEFORE_INDEXING = 2
 """Searches without an index, in one process, after which it is made; a single one need not wait."""
@@ -495,6 +504,94 @@ class Library:
             allowed = None if condition is None else store.matching(condition)
             return Finder(store, tables.vectors, tables.neighbours, allowed, stage).find(options)
 
+    def map(
+        self,
+        options: MapOptions | None = None,
+        stage: Callable[[str], None] = lambda name: None,
+        *,
+        refit: bool = False,
+    ) -> PictureMap:
+        """Where records lie when alike ones lie beside each other, in clusters with names.
+
+        The kept map with these options, if there is one, with records added since placed by their
+        neighbours; else, and with ``refit``, a new one, which takes minutes at half a million
+        records. ``stage`` is called with the name of each step. Raises InputError for options that
+        cannot be used and where there is no record, MissingExtraError without what makes maps.
+        """
+        from lookalike.maps import MapOptions
+
+        options = options or MapOptions()
+        options.check()
+        with readable_errors(self.folder):
+            return self._map_maker(options, stage).map(options, refit=refit)
+
+    def maps(self) -> list[MapState]:
+        """The kept maps, and how they stand to what the library has now."""
+        from lookalike.maps.kept import states
+
+        def source(options: MapOptions) -> IdentifiedRows | None:
+            if options.by == "colour":
+                return self._current().histograms
+            known = {space.name for space in self._reader().spaces()}
+            return self._current(options.space).vectors if options.space in known else None
+
+        with readable_errors(self.folder):
+            return states(self._current().derived.maps, source)
+
+    def map_points(self, chart: PictureMap) -> FloatArray:
+        """What a map was made from: float32 (n, d), d at most 64, by its rows."""
+        with readable_errors(self.folder):
+            return self._map_maker(chart.options, lambda name: None).points(chart)
+
+    def map_source(self, chart: PictureMap) -> ExportSource:
+        """What a map's exports and studies are made from: what is known of its records, read late.
+
+        Belongs to the thread that the library belongs to.
+        """
+        from lookalike.maps.exports.facts import CatalogueFacts
+        from lookalike.maps.exports.source import ExportSource
+
+        with readable_errors(self.folder):
+            store, tables = self._reader(), self._current(chart.options.space)
+            facts = CatalogueFacts(store, tables.labelled_by.categories)
+        return ExportSource(chart, partial(self.map_points, chart), facts, store.thumbnails)
+
+    def map_cutter(self, chart: PictureMap) -> Cutter:
+        """What cuts a map's tree into other numbers of clusters, for a slider."""
+        from lookalike.maps.making import Cutter
+
+        with readable_errors(self.folder):
+            evidence = self._evidence(self._current(chart.options.space))(chart.ids)
+        return Cutter(chart, self.map_points(chart), evidence)
+
+    def _evidence(self, tables: Tables) -> Gather:
+        """What clusters are named by: classes, words of paths, labels, colours."""
+        from lookalike.maps.evidence import Evidence
+
+        return partial(
+            Evidence.gather,
+            store=self._reader(),
+            categories=tables.labelled_by.categories,
+            histograms=tables.histograms,
+        )
+
+    def _map_maker(self, options: MapOptions, stage: Callable[[str], None]) -> MapMaker:
+        from lookalike.maps.ground import Colour, Meaning
+        from lookalike.maps.making import MapMaker
+
+        tables = self._current(options.space)
+        colour = options.by == "colour"
+        source = (
+            Colour(tables.histograms) if colour else Meaning(tables.vectors, tables.graph_by_rows)
+        )
+        wanted = source.table.live
+        if options.where is not None:
+            condition = parse_condition(options.where)
+            wanted = wanted & tables.matching(self._reader(), condition, colour=colour)
+        return MapMaker(
+            tables.derived.maps, source, wanted, tables.space.name, self._evidence(tables), stage
+        )
+
     def decide(self, first: UUID, second: UUID) -> bool:
         """Remember that two records are not duplicates; returns whether that is new.
 
@@ -522,6 +619,33 @@ class Library:
                 raise InputError(f"{first}: given twice; two different records are needed")
             with self._writing() as store:
                 return (store.forget if forget else store.decide)(first, second)
+
+    # -- colouring a map -------------------------------------------------------------------------
+
+    def colourings(self) -> list[str]:
+        """By what the rows of a map can be coloured here: names of ``maps.colourings``."""
+        from lookalike.maps.colourings import COLOURINGS
+
+        with readable_errors(self.folder):
+            lacking = set()
+            if not self._reader().has_times():
+                lacking.add("date")
+            if self._current().labelled_by.categories.empty:
+                lacking.add("category")
+        return [name for name in COLOURINGS if name not in lacking]
+
+    def colouring(self, name: str, ids: IdArray) -> Colouring:
+        """Groups of records (V16 (n,)) by a name of ``colourings``.
+
+        Raises InputError for a name that is not known.
+        """
+        from lookalike.maps.colourings import COLOURINGS
+
+        if name not in COLOURINGS:
+            raise InputError(f"colouring {name!r}: not known; use one of: {', '.join(COLOURINGS)}")
+        with readable_errors(self.folder):
+            known = _Known(self._reader(), self._current())
+            return COLOURINGS[name][1](known, ids)
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -596,6 +720,11 @@ class Library:
             )
         scale = getattr(encoder, "word_scale", WORD_SCALE)
         return choose_by_words(tables.vectors, names, encode, least, scale)
+
+    def labels_of(self, ids: Sequence[UUID]) -> list[tuple[Label, ...]]:
+        """The labels that were given to records, in the order asked for."""
+        with readable_errors(self.folder):
+            return self._reader().labels(ids)
 
     def unlabel(self, source: str, label: str | None = None) -> int:
         """Forget the labels of a source, or one of them; returns how many records had it."""
@@ -714,6 +843,17 @@ class Library:
         if space.name not in self._encoders:
             self._encoders[space.name] = self._given_encoder or load_encoder(space.encoder)
         return self._encoders[space.name]
+
+
+class _Known:
+    """What is known of the records of a library, as colourings ask for it."""
+
+    def __init__(self, store: SqliteStore, tables: Tables) -> None:
+        self.facts, self.folders = store.facts, store.folders
+        self._tables = tables
+
+    def categories(self) -> CategoryIndex:
+        return self._tables.labelled_by.categories
 
 
 def _labelling(encoders: Sequence[Encoder], options: config.IndexOptions) -> Encoder | None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,37 @@ def protect() -> Callable[[Path, int], None]:
     yield change
     for path, mode in reversed(before):
         path.chmod(mode)
+
+
+class Disk:
+    """A small file system in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def resize(self, megabytes: int) -> None:
+        options = f"remount,size={megabytes}m"
+        subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
+
+    def fill(self) -> Path:
+        """Leave not a byte free; returns the file that takes the room."""
+        stuffing = self.folder / "stuffing"
+        with open(stuffing, "wb", buffering=0) as file:
+            for size in (1 << 20, 4096, 1):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    continue
+        return stuffing
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a small file system")
+    yield Disk(folder)
+    subprocess.run(["umount", "-l", str(folder)], check=True)

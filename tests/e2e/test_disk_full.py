@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .command import Answer, Command
+from .conftest import Disk
 from .contents import contents, surplus_bytes
 from .gallery import write_crops
 
@@ -47,40 +45,6 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many") / "photos"
     write_crops(folder, PHOTOS, 128)
     return folder
-
-
-class Disk:
-    """A small file system in memory."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def resize(self, megabytes: int) -> None:
-        options = f"remount,size={megabytes}m"
-        subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
-
-    def fill(self) -> Path:
-        """Leave not a byte free; returns the file that takes the room."""
-        stuffing = self.folder / "stuffing"
-        with open(stuffing, "wb", buffering=0) as file:
-            for size in (1 << 20, 4096, 1):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    continue
-        return stuffing
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a small file system")
-    yield Disk(folder)
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def said_full(answer: Answer, library: Path) -> None:

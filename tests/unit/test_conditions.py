@@ -133,6 +133,20 @@ def test_a_time_may_end_anywhere(time: str) -> None:
     assert parse_condition(f"taken >= '{time.replace('T', ' ')}'") == Compare("taken", ">=", time)
 
 
+def test_an_id_is_whole_and_written_in_small_letters() -> None:
+    text = "1B4E28BA-2FA1-5AD2-883F-0016D3CCA427"
+    assert parse_condition(f"id = '{text}'") == Compare("id", "=", text.lower())
+    assert parse_condition(f"id in ('{text}')") == In("id", (text.lower(),))
+    for wrong, cure in [
+        ("id = '1b4e28ba'", "ids look like"),
+        (f"id = '{text.replace('-', '')}'", "ids look like"),
+        ("id like '1b%'", "compares text, and id is an id"),
+        ("id > 3", "quote it"),
+    ]:
+        with pytest.raises(InputError, match=cure):
+            parse_condition(wrong)
+
+
 def test_folders_are_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.chdir(tmp_path)
@@ -244,7 +258,13 @@ def encodable(text: str) -> bool:
 def any_values(column: str) -> st.SearchStrategy[Value]:
     if column == "format":
         return st.sampled_from(["JPEG", "PNG", "HEIF", "IT'S"])
-    return {Kind.NUMBER: NUMBERS, Kind.TEXT: TEXTS, Kind.TIME: CUT_TIMES}[COLUMNS[column]]
+    kinds: dict[Kind, st.SearchStrategy[Value]] = {
+        Kind.NUMBER: NUMBERS,
+        Kind.TEXT: TEXTS,
+        Kind.TIME: CUT_TIMES,
+        Kind.ID: st.uuids().map(str),
+    }
+    return kinds[COLUMNS[column]]
 
 
 def any_folders() -> st.SearchStrategy[str]:
@@ -258,7 +278,7 @@ def leaves(
 ) -> st.SearchStrategy[Condition]:
     """Single tests of every kind."""
     columns = st.sampled_from(sorted(COLUMNS))
-    texts = columns.filter(lambda column: COLUMNS[column] is not Kind.NUMBER)
+    texts = columns.filter(lambda column: COLUMNS[column] not in (Kind.NUMBER, Kind.ID))
     operators = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
     return st.one_of(
         columns.flatmap(lambda c: st.builds(Compare, st.just(c), operators, values(c))),
@@ -380,6 +400,8 @@ def compared(row: Row, column: str, operator: str, value: Any) -> bool | None:
         return None
     if column == "taken":
         have = have[: len(value)]
+    elif column == "id":
+        have = str(UUID(bytes=have))
     elif column == "path":
         have, value = os.fsencode(have), os.fsencode(value)
     elif COLUMNS[column] is Kind.TEXT:
@@ -455,6 +477,7 @@ def known_values(column: str) -> st.SearchStrategy[Value]:
         "name": NAMES,
         "path": [os.path.join(folder, name) for folder in FOLDERS for name in NAMES],
         "label": LABELS,
+        "id": [str(UUID(bytes=id_of(number))) for number in range(8)],
     }
     return st.sampled_from([v for v in {**PLACES, **files}[column] if v is not None])
 

@@ -11,6 +11,7 @@ from lookalike.cli.plan import size
 from lookalike.evaluate.doctor import Checkup, Holdings
 from lookalike.evaluate.recall import NEIGHBOURS, Trial
 from lookalike.library import Library
+from lookalike.maps.kept import MapState
 from lookalike.present.table import columns, printable
 
 
@@ -65,10 +66,16 @@ def text(checkup: Checkup) -> str:
         ("rows", _rows(library)),
         ("kernels", f"{machine.kernels}; {machine.cores} cores to use"),
         ("encoder", machine.encoder),
+        *(("map", _map(one)) for one in checkup.maps),
     ]
     found = "\n".join(f"{word:<9}{line}" for word, line in lines)
     trials = (*checkup.searches, *checkup.filters)
     return f"{found}\n\n{_table(trials)}" if trials else found
+
+
+def _map(one: MapState) -> str:
+    waiting = f", {one.waiting:,} to be placed" if one.waiting else ""
+    return f"{one.name}: {one.records:,} records, {one.placed:,} placed{waiting}"
 
 
 def _held(library: Holdings) -> str:

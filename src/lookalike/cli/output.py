@@ -115,6 +115,15 @@ def check_place(
         raise unwritable(path, what, _os_error(errno.EACCES))
 
 
+def check_folder(path: Path, what: str) -> None:
+    """The same for a folder that is written anew; what may lie in it is for others to say."""
+    above = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(above):
+        raise unwritable(path, what, _os_error(errno.ENOENT))
+    if not os.access(above, os.W_OK):
+        raise unwritable(path, what, _os_error(errno.EACCES))
+
+
 def _same_file(one: str | Path, other: str) -> bool:
     try:
         return os.path.samefile(one, other)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ from lookalike.features.encoders import Encoder
 from lookalike.indexes import CompactIndex, compact
 from lookalike.indexes.base import Mask
 from lookalike.indexes.pca import PcaCache
+from lookalike.maps import MapOptions
+from lookalike.maps.kept import MapState, states
 from lookalike.query.search import Method, Point, compare_by
 from lookalike.query.tables import Tables
 from lookalike.stores import Store
+from lookalike.stores.base import IdentifiedRows
 from lookalike.stores.schema import CATALOG
 from lookalike.stores.segments import HISTOGRAMS
 from lookalike.types import COLOUR_MEASURES, LIVE_STATES, IdArray, Space, State
@@ -92,6 +95,7 @@ class Checkup:
     machine: Machine
     searches: tuple[Trial, ...]
     filters: tuple[Trial, ...]
+    maps: tuple[MapState, ...]
     advice: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,11 +124,38 @@ def examine(
     library = _holdings(folder, store, tables, drawn)
     machine, complaints = _machine(encoder, tables.space)
     searches, filters = _searches(tables, drawn, every=every), _filters(tables, drawn)
+    maps = _maps(tables)
     advice = [
-        *complaints, *_about_kernels(machine), *_about_rows(library),
+        *complaints, *_about_kernels(machine), *_about_rows(library), *_about_maps(maps),
         *(line for trial in (*searches, *filters) for line in _about_recall(trial, library)),
     ]  # fmt: skip
-    return Checkup(library, machine, tuple(searches), tuple(filters), tuple(advice))
+    return Checkup(library, machine, tuple(searches), tuple(filters), tuple(maps), tuple(advice))
+
+
+# -- maps ------------------------------------------------------------------------------------------
+
+
+def _maps(tables: Tables) -> list[MapState]:
+    """The kept maps of the space that is examined, and those by colour."""
+
+    def source(options: MapOptions) -> IdentifiedRows | None:
+        if options.by == "colour":
+            return tables.histograms
+        return tables.vectors if options.space == tables.space.name else None
+
+    return states(tables.derived.maps, source)
+
+
+def _about_maps(maps: Sequence[MapState]) -> Iterator[str]:
+    for one in maps:
+        if one.refit:
+            later = one.placed + one.waiting
+            asked = one.options
+            yield (
+                f"map {one.name}: {later:,} of {one.records + one.waiting:,} records came after it"
+                f" was made, {one.far:,} of them far from all others; a refit pays: lookalike map"
+                f" --method {asked.method} --dims {asked.dims} --by {asked.by} --refit"
+            )
 
 
 # -- what there is ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from lookalike.indexes.codes import even_sample, principal_axes
 from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, table_digest
 from lookalike.indexes.regions import EXACT_ROWS, Lists, Regions, Rows
 from lookalike.kernels import MOST_DIMS
-from lookalike.stores.base import VectorTable
+from lookalike.stores.base import IdentifiedRows, VectorTable
 from lookalike.types import FloatArray, IdArray
 
 FITTED_ROWS = 16_384
@@ -103,7 +103,7 @@ class TableGraph:
     lists: Lists
     k: int
 
-    def of_records(self, table: VectorTable) -> NeighbourGraph:
+    def of_records(self, table: IdentifiedRows) -> NeighbourGraph:
         """The graph of the records that live in ``table``, which are those in it."""
         live = self.regions.of >= 0
         neighbours = self.lists.neighbours[:, : self.k]
@@ -117,8 +117,12 @@ class TableGraph:
 def build(table: VectorTable, k: int) -> TableGraph:
     """The graph of a table's live rows, of which there is at least one."""
     reduction = Reduction.fit(table)
-    points = reduction.points(table)
     rows = np.flatnonzero(table.live).astype(np.int32)
+    return build_of_points(reduction, reduction.points(table), rows, k)
+
+
+def build_of_points(reduction: Reduction, points: FloatArray, rows: Rows, k: int) -> TableGraph:
+    """The graph of some rows, ascending and at least one, of a table's reduced vectors."""
     regions = Regions.cut(points, rows)
     lists = Lists.empty(len(points), _places(k))
     regions.search(points, rows, lists)
@@ -214,9 +218,12 @@ class GraphCache:
         if not self._table.live.any():
             empty = Lists.empty(0, k)
             return NeighbourGraph(self._table.ids[:0], empty.neighbours, empty.distances)
+        return self.by_rows(k).of_records(self._table).first(k)
+
+    def by_rows(self, k: int) -> TableGraph:
+        """The same by the rows of the table, of which at least one lives."""
         kept = self._load(k)
-        graph = (kept and self._updated(*kept)) or self._built(k)
-        return graph.of_records(self._table).first(k)
+        return (kept and self._updated(*kept)) or self._built(k)
 
     def _built(self, k: int) -> TableGraph:
         graph = build(self._table, k)

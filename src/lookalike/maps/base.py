@@ -24,7 +24,7 @@ Parameters = Mapping[str, float | int | str]
 """What a method was given or found by itself, as it is told to the user."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MapOptions:
     """What a map is asked to be.
 
@@ -89,8 +89,8 @@ class Cluster:
             "words": list(self.words),
             "medoid": str(self.medoid),
             "exemplars": [str(id_) for id_ in self.exemplars],
-            "colours": [[colour, round(share, 4)] for colour, share in self.colours],
-            "centre": [round(float(at), 5) for at in self.centre],
+            "colours": [[colour, share] for colour, share in self.colours],
+            "centre": list(self.centre),
         }
 
     @classmethod

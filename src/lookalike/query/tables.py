@@ -27,7 +27,7 @@ from lookalike.stores.base import LogitTable, PartTable
 from lookalike.types import IdArray, Label, Space
 
 if TYPE_CHECKING:
-    from lookalike.indexes.graph import NeighbourGraph
+    from lookalike.indexes.graph import NeighbourGraph, TableGraph
 
 VectorIndex = ExactIndex | CompactIndex
 
@@ -40,6 +40,7 @@ class Derived:
         self.pca = folder / "pca" / space.name
         self.colour = folder / "colour"
         self.graph = folder / "graph" / space.name
+        self.maps = folder / "maps"
         self.categories = folder / "categories" / space.name
         self.likeness = folder / "likeness" / space.name
 
@@ -183,6 +184,12 @@ class Tables:
         if self._graph is None or self._graph.neighbours.shape[1] < k:
             self._graph = GraphCache(self.derived.graph, self.vectors).graph(k)
         return self._graph.first(k)
+
+    def graph_by_rows(self, k: int) -> TableGraph:
+        """The same with all that an update needs, by rows of the vectors; one at least lives."""
+        from lookalike.indexes.graph import GraphCache
+
+        return GraphCache(self.derived.graph, self.vectors).by_rows(k)
 
     def matching(self, store: Store, condition: Condition, *, colour: bool) -> NDArray[np.bool_]:
         """Rows of the vectors, or of the histograms, for which a condition holds, bool (n,).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from lookalike.conditions import (
     LABEL,
@@ -32,6 +33,7 @@ _COLUMNS = {
     "folder": "files.folder",
     "format": "records.format",
     "height": "records.height",
+    "id": "records.id",
     "label": "labels.label",
     "latitude": "records.latitude",
     "longitude": "records.longitude",
@@ -153,6 +155,8 @@ def _side(column: str, value: Value) -> str:
 def _bound(column: str, value: Value) -> Bound:
     if not isinstance(value, str):
         return value
+    if column == "id":
+        return UUID(value).bytes
     return os.fsencode(value) if column == "path" else _displayed(value)
 
 

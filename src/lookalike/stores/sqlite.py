@@ -498,6 +498,22 @@ class SqliteStore(LabelTables):
             found.setdefault(id_, []).append(FileEntry(os.fsdecode(path), size, mtime))
         return [tuple(found.get(id_.bytes, ())) for id_ in ids]
 
+    def folders(self) -> dict[bytes, str]:
+        """The folder of every record that has a file now, by its id; of several files the first."""
+        rows = self._connection.execute(
+            "SELECT id, folder FROM files JOIN records ON records.key = files.record"
+            " WHERE live ORDER BY files.key DESC"
+        )
+        shared: dict[str, str] = {}
+        return {id_: shared.setdefault(folder, folder) for id_, folder in rows}
+
+    def has_times(self) -> bool:
+        """Whether it is known of any record when it was taken."""
+        row = self._connection.execute(
+            "SELECT 1 FROM records WHERE taken_at IS NOT NULL AND live_files > 0 LIMIT 1"
+        )
+        return row.fetchone() is not None
+
     def decisions(self) -> list[tuple[UUID, UUID]]:
         """Pairs of records that were decided not to be duplicates, each ascending, in order."""
         rows = self._connection.execute("SELECT first, second FROM decisions ORDER BY 1, 2")
