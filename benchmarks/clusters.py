@@ -38,7 +38,7 @@ from lookalike.maps.base import CLUSTERINGS, Clustering, MapOptions
 from lookalike.maps.clusters import Grouping, group, recut
 from lookalike.maps.evidence import Evidence
 from lookalike.maps.names import describe
-from lookalike.present.sheet import FAINT, INK, PAPER, font_of
+from lookalike.present.sheet import FAINT, INK, PAPER, fitted, font_of
 from lookalike.stores import SqliteStore
 from lookalike.types import FloatArray
 
@@ -207,7 +207,7 @@ def draw(
     for number, cluster in enumerate(shown):
         top = gap + number * (TILE + gap)
         folder, share = majority(clustering, classes, number)
-        pen.text((12, top + 14), cluster.name, INK, font_of(17))
+        pen.text((12, top + 14), fitted(cluster.name, left - 18, font_of(17)), INK, font_of(17))
         pen.text((12, top + 40), f"{cluster.size} pictures", FAINT, font_of(13))
         pen.text((12, top + 58), f"{share:.0%} of folder {names[folder]}", FAINT, font_of(12))
         for at, (colour, _) in enumerate(cluster.colours):
