@@ -200,8 +200,7 @@ class MapApi:
     async def _of_rows(self, request: Request, ask: Callable[[Library, list[UUID]], Any]) -> Any:
         chart = await self._chart(request)
         rows = await sent_rows(request, chart, len(chart.ids))
-        ids = chart.ids_of(rows)
-        return await self._searches.ask(lambda library: ask(library, ids))
+        return await self._searches.ask(lambda library: ask(library, chart.ids_of(rows)))
 
     async def _tagged(self, request: Request, make: Callable[[Chart, Library], bytes]) -> Response:
         chart = await self._chart(request)
