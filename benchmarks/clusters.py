@@ -62,6 +62,8 @@ def main() -> None:
         return
     common.require(parser, options, "library")
     methods = options.methods.split(",")
+    if options.short:  # without those that compile for half a minute first
+        methods = ["kmeans", "dbscan", "agglomerative"]
     result: dict[str, Any] = {"provenance": common.provenance()}
     with common.short_library() if options.short else Library.open(options.library) as library:
         result["folders"] = by_folder(library, methods, options.sheet, short=options.short)

@@ -154,6 +154,14 @@ def test_choosing_compares_methods_weights_bins_and_changes(tmp_path: Path) -> N
     assert len(result["found_again"]) == 9
 
 
+def test_clusters_follow_folders_of_plain_colours(tmp_path: Path) -> None:
+    result = short("clusters", tmp_path)
+    for method in ("kmeans", "dbscan", "agglomerative"):
+        assert result["folders"][method]["nmi"] > 0.5
+        assert result["folders"][method]["parameters"]["clusters"] >= 2
+        assert result["full"][method]["repeats"]
+
+
 def test_no_benchmark_is_left_without_a_test() -> None:
     tests = "".join(Path(path).read_text() for path in (__file__, indexing.__file__))
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - PARTS

@@ -29,6 +29,8 @@ _NAMED = {
     "beige": (215, 190, 155), "yellow": (240, 215, 60), "olive": (120, 120, 50),
     "green": (50, 150, 60), "dark green": (30, 70, 35), "turquoise": (60, 190, 185),
     "light blue": (150, 195, 235), "blue": (45, 95, 200), "dark blue": (25, 35, 85),
+    "light green": (150, 205, 100),
+    "teal": (40, 135, 125),
     "purple": (120, 50, 150),
 }  # fmt: skip
 _NAMES = tuple(_NAMED)
@@ -117,6 +119,6 @@ def as_hex(rgb: tuple[int, int, int]) -> str:
 
 
 def name_of(rgb: tuple[int, int, int]) -> str:
-    """What the colour is called in English: the nearest of 19 by Oklab."""
+    """What the colour is called in English: the nearest of a few by Oklab."""
     apart = np.linalg.norm(_NAMED_OKLAB - oklab(np.array([rgb], np.float64)), axis=1)
     return _NAMES[int(np.argmin(apart))]
