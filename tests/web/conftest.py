@@ -93,9 +93,11 @@ def level(ids: Any, positions: Any, of: Any) -> Level:
 
 
 @contextmanager
-def served(folder: Path, options: MapOptions | None = None, make: Any = None) -> Iterator[str]:
+def served(
+    folder: Path, options: MapOptions | None = None, make: Any = None, cutter: Any = None
+) -> Iterator[str]:
     """The address of the page of a library's map."""
-    app = create_app(folder, [options or MapOptions()], make=make)
+    app = create_app(folder, [options or MapOptions()], make=make, cutter=cutter)
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

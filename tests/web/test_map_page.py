@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from lookalike import Library
-from lookalike.maps import MapOptions, PictureMap, packets, sheets
+from lookalike.maps import Level, MapOptions, PictureMap, Tree, packets, sheets
 from lookalike.web.document import document
 from tests.web.conftest import PICTURES, Opener, Tab, colour, scattered, served
 
@@ -329,6 +330,33 @@ def test_colours_follow_the_legend_and_a_group_can_be_lit_up(tab: Opener, addres
     found.until("document.getElementById('condition')")
     found.rest()
     assert unlike(found.pixels()[:, 300:600], LIGHT, 60).sum() < 0.7 * strong
+
+
+def test_the_number_of_clusters_is_a_slider_where_there_is_a_tree(tab: Opener, toys: Path) -> None:
+    asked = []
+
+    def with_tree(library: Library, options: MapOptions) -> PictureMap:
+        made = scattered(500)(library, options)
+        leaf = np.maximum(made.clustering.finest.of, 0)
+        merges = np.array([[2.0 * n, 2.0 * n + 1, n, 2.0] for n in range(11)])
+        return replace(made, clustering=replace(made.clustering, tree=Tree(leaf, merges)))
+
+    def cut(library: Library, chart: PictureMap, count: int) -> Level:
+        asked.append(count)
+        of = (np.arange(len(chart)) % count).astype(np.int32)
+        first = chart.clustering.finest.clusters[0]
+        return Level(of, tuple(replace(first, name=f"cut {n}") for n in range(count)))
+
+    with served(toys, make=with_tree, cutter=cut) as address:
+        found = tab(address)
+        assert found.page.is_visible("#count")
+        found.page.focus("#count")
+        found.page.keyboard.press("Home")
+        found.until("document.getElementById('legend-title').textContent === '2 clusters'")
+        assert found.page.inner_text("#count-now") == "2"
+        names = found.page.locator("#entries span").all_inner_texts()
+        assert names == ["cut 0", "cut 1"]
+        assert asked == [2]
 
 
 # -- what may go wrong -----------------------------------------------------------------------------

@@ -27,6 +27,8 @@ export class Page {
   private theme: "auto" | "light" | "dark" = "auto";
   private hoverRow = -1;
   private hoverTimer = 0;
+  private cutting = false;
+  private nextCut: number | null = null;
   private turn = 0;
   private said = 0;
 
@@ -137,7 +139,7 @@ export class Page {
     try {
       let colouring = this.colourings.get(name);
       if (!colouring) {
-        this.say("Colouring …");
+        this.say("Colouring …", 60_000);
         colouring = await this.source.colouring(name);
         this.colourings.set(name, colouring);
         this.say("");
@@ -154,13 +156,26 @@ export class Page {
     this.repaint();
   }
 
+  /** One cut after the other; of those asked for meanwhile only the last. */
   private async cut(clusters: number): Promise<void> {
+    this.nextCut = clusters;
+    if (this.cutting) return;
+    this.cutting = true;
+    this.say("Finding and naming clusters …", 60_000);
     try {
-      const { level, colouring } = await this.source.cut(clusters);
-      this.map.setNames(namesOf([level]));
-      this.use(colouring);
+      while (this.nextCut !== null) {
+        const wanted = this.nextCut;
+        this.nextCut = null;
+        const { level, colouring } = await this.source.cut(wanted);
+        if (this.nextCut !== null) continue;
+        this.map.setNames(namesOf([level]));
+        this.use(colouring);
+      }
+      this.say("");
     } catch (error) {
       this.say((error as Error).message);
+    } finally {
+      this.cutting = false;
     }
   }
 
@@ -438,10 +453,10 @@ export class Page {
   }
 
   /** One line for everybody, for a while. */
-  say(line: string): void {
+  say(line: string, ms = 5_000): void {
     window.clearTimeout(this.said);
     get("status").textContent = line;
-    this.said = window.setTimeout(() => (get("status").textContent = ""), 5_000);
+    this.said = window.setTimeout(() => (get("status").textContent = ""), ms);
   }
 }
 
