@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,10 @@ from lookalike import Library
 from lookalike.features.encoders import Encoded, EncoderSpec
 from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
 from lookalike.types import ID_DTYPE, SparseHistogram
+
+# Tests run in a process a core: more threads in each would wait for each other.
+os.environ.setdefault("RAYON_NUM_THREADS", "1")  # manifolds-rs
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # openTSNE, scikit-learn
 
 settings.register_profile(
     "lookalike",

@@ -630,7 +630,7 @@ class Library:
             lacking = set()
             if not self._reader().has_times():
                 lacking.add("date")
-            if self._current().labelled_by.categories.empty:
+            if not has_classes(self._current().labelled_by.space):
                 lacking.add("category")
         return [name for name in COLOURINGS if name not in lacking]
 

@@ -574,6 +574,19 @@ def test_facts_are_of_the_records_that_have_a_file(store: Store, folder: Path) -
     assert facts.row_of(id_of(b"one")) == 0
 
 
+def test_each_path_comes_with_its_record(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two", c=b"one", d=b"gone")
+    index(store, folder)
+    (folder / "d.jpg").unlink()
+    index(store, folder)
+    found: dict[UUID, list[str]] = {}
+    for id_, path in store.each_path():
+        found.setdefault(UUID(bytes=id_), []).append(path)
+    ids = [id_of(b"one"), id_of(b"two")]
+    assert list(map(tuple, (found[one] for one in ids))) == store.paths(ids)
+    assert found.keys() == set(ids)
+
+
 def test_each_thumbnail_comes_with_its_id(store: Store, folder: Path) -> None:
     write(folder, a=b"one", b=b"two")
     index(store, folder)

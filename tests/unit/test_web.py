@@ -410,6 +410,14 @@ def test_nothing_is_taken_from_another_page(
     assert filled.label_counts() == []
 
 
+def test_another_site_may_link_here_and_ask_for_nothing(client: TestClient, base: str) -> None:
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    assert client.get(base, headers={**foreign, "Sec-Fetch-Mode": "no-cors"}).status_code == 403
+    assert client.get(base, headers={**foreign, "Sec-Fetch-Mode": "cors"}).status_code == 403
+    assert client.get("/map", headers={**foreign, "Sec-Fetch-Mode": "navigate"}).status_code == 200
+    assert client.get(base, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
 def test_further_hosts_and_routes_join_by_being_named(filled: Library) -> None:
     async def hello(request: Any) -> PlainTextResponse:
         return PlainTextResponse("hello")

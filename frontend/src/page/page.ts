@@ -67,6 +67,7 @@ export class Page {
     this.followTheme();
     this.followMotion();
     this.wire();
+    this.keepClear();
     if (!points.n) this.say("There is nothing on this map yet.");
   }
 
@@ -113,6 +114,21 @@ export class Page {
     apply();
   }
 
+  /** Names keep clear of what stands over the map. */
+  private keepClear(): void {
+    const over = ["search", "title", "tools", "legend"].map((id) => get(id));
+    const measure = (): void => {
+      this.map.obstacles = over.map((one) => {
+        const { left, top, right, bottom } = one.getBoundingClientRect();
+        return { text: one.id, left, top, right, bottom };
+      });
+      this.map.redraw();
+    };
+    const watch = new ResizeObserver(measure);
+    for (const one of [...over, this.stage]) watch.observe(one);
+    measure();
+  }
+
   private repaint(): void {
     this.map.setColours(paint(this.colouring, this.dark, this.focus));
   }
@@ -121,8 +137,10 @@ export class Page {
     try {
       let colouring = this.colourings.get(name);
       if (!colouring) {
+        this.say("Colouring …");
         colouring = await this.source.colouring(name);
         this.colourings.set(name, colouring);
+        this.say("");
       }
       this.use(colouring);
     } catch (error) {
@@ -154,6 +172,7 @@ export class Page {
       this.focus = new Uint8Array(this.map.points.n);
       for (let i = 0; i < rows.length; i++) if (rows[i] >= 0) this.focus[rows[i]] = 1;
     }
+    this.map.setFocus(this.focus);
     this.repaint();
   }
 

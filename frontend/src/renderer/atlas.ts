@@ -216,7 +216,7 @@ export class Atlas {
   /** Draws thumbnails where they are placed, as far as they are here. */
   draw(
     gl: WebGL2RenderingContext, placed: Placed[], width: number, height: number,
-    ratio: number, border: number[], alpha: number, fade: boolean,
+    ratio: number, border: number[], alpha: number, fade: boolean, focus: Uint8Array | null,
   ): number {
     const device = this.device!;
     this.clock++;
@@ -234,6 +234,7 @@ export class Atlas {
       slot.used = this.clock;
       const age = fade ? Math.min(1, (now - slot.since) / 220) : 1;
       if (age < 1) this.fading = true;
+      const strength = focus === null || focus[one.row] ? alpha : 0.3 * alpha;
       const longer = Math.max(slot.width, slot.height);
       one.halfWidth = (one.side / 2) * (slot.width / longer);
       one.halfHeight = (one.side / 2) * (slot.height / longer);
@@ -241,7 +242,7 @@ export class Atlas {
       this.data.set(
         [
           one.x * ratio, one.y * ratio, one.halfWidth * ratio, one.halfHeight * ratio,
-          (at % this.columns) + Math.min(0.99, Math.max(0.001, age * alpha * 0.99)), Math.floor(at / this.columns),
+          (at % this.columns) + Math.min(0.99, Math.max(0.001, age * strength * 0.99)), Math.floor(at / this.columns),
           slot.width * inset, slot.height * inset,
         ],
         count++ * FLOATS,

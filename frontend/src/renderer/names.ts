@@ -47,9 +47,9 @@ export class NameLayer {
 
   /** The level that is shown at a zoom. */
   private levelAt(zoom: number): number {
-    const steps = [2.4, 6];
+    const steps = [1.6, 3.4];
     const at = steps.filter((step) => zoom >= step).length;
-    if (this.levels.length < 3) return Math.min(this.levels.length - 1, zoom >= 3.2 ? 1 : 0);
+    if (this.levels.length < 3) return Math.min(this.levels.length - 1, zoom >= 2 ? 1 : 0);
     return Math.min(at, this.levels.length - 1);
   }
 
@@ -62,11 +62,11 @@ export class NameLayer {
       }));
   }
 
-  draw(pen: CanvasRenderingContext2D, camera: Camera, ink: string, halo: string, family: string, still: boolean, strength: number): void {
+  draw(pen: CanvasRenderingContext2D, camera: Camera, ink: string, halo: string, family: string, still: boolean, strength: number, obstacles: Box[]): void {
     const now = performance.now();
     const step = still ? 1 : Math.min(1, (now - this.last) / FADE_MS);
     this.last = now;
-    this.place(pen, camera, family);
+    this.place(pen, camera, family, obstacles);
     this.fading = false;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
@@ -90,13 +90,13 @@ export class NameLayer {
     pen.globalAlpha = 1;
   }
 
-  private place(pen: CanvasRenderingContext2D, camera: Camera, family: string): void {
+  private place(pen: CanvasRenderingContext2D, camera: Camera, family: string, obstacles: Box[]): void {
     const level = this.levelAt(camera.state.zoom);
     const names = this.levels[level] ?? [];
     const fresh = level !== this.level;
     this.level = level;
     for (const one of this.shown.values()) one.wanted = false;
-    const taken: Box[] = [];
+    const taken: Box[] = [...obstacles];
     const at: Projected = { x: 0, y: 0, depth: 0, scale: 1 };
     const largest = names[0]?.size ?? 1;
     let count = 0;
@@ -114,9 +114,10 @@ export class NameLayer {
       pen.font = `600 ${font}px ${family}`;
       const [width, height] = [pen.measureText(name.text).width, font * 1.2];
       const px = Math.min(Math.max(at.x, width / 2 + 8), camera.width - width / 2 - 8);
+      const py = Math.min(Math.max(at.y, height / 2 + 6), camera.height - height / 2 - 6);
       const box = {
         text: name.text, left: px - width / 2 - GAP, right: px + width / 2 + GAP,
-        top: at.y - height / 2 - GAP, bottom: at.y + height / 2 + GAP,
+        top: py - height / 2 - GAP, bottom: py + height / 2 + GAP,
       };
       if (taken.some((other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom)) {
         this.follow(name, at);
@@ -125,7 +126,7 @@ export class NameLayer {
       taken.push(box);
       count++;
       const known = this.shown.get(name);
-      const own = { name, wanted: true, x: px, y: at.y, width, height, font };
+      const own = { name, wanted: true, x: px, y: py, width, height, font };
       if (known) Object.assign(known, own);
       else this.shown.set(name, { ...own, alpha: 0 });
     }

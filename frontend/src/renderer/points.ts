@@ -99,11 +99,12 @@ export class PointLayer {
       return at < sample ? 0 : 1 + Math.min(further - 1, Math.floor(((at - sample) / (1 - sample)) * further));
     };
     const sizes = new Int32Array(1 + further);
-    for (let row = 0; row < n; row++) sizes[groupOf(row)]++;
+    const groups = new Uint16Array(n);
+    for (let row = 0; row < n; row++) sizes[(groups[row] = groupOf(row))]++;
     const subsets = [...sizes].map((count) => new Int32Array(count));
     sizes.fill(0);
     for (let row = 0; row < n; row++) {
-      const group = groupOf(row);
+      const group = groups[row];
       subsets[group][sizes[group]++] = row;
     }
     this.order = new Int32Array(n);

@@ -40,7 +40,7 @@ export interface Stats {
   firstPicture: number;
 }
 
-const CELL = 48;
+const CELL = 44;
 const PER_CELL = 36;
 const REST_MS = 110;
 
@@ -58,6 +58,8 @@ export class MapRenderer {
   onLost: (lost: boolean) => void = () => {};
   /** No movement of its own. */
   still = false;
+  /** What stands over the map, in pixels: no name is put beneath it. */
+  obstacles: Box[] = [];
   /** How strong names are, 0..1. */
   namesStrength = 1;
   /** "auto" shows thumbnails where there is room. */
@@ -69,6 +71,7 @@ export class MapRenderer {
   private readonly atlas: Atlas;
   private readonly names = new NameLayer();
   private readonly grid: Grid;
+  private focus: Uint8Array | null = null;
   private emphasised: Set<number> = new Set();
   private placed: Placed[] = [];
   private placedFor = "";
@@ -125,6 +128,12 @@ export class MapRenderer {
   /** Colours by row, four bytes each. */
   setColours(colours: Uint8Array): void {
     this.layer.setColours(this.gl.isContextLost() ? null : this.gl, colours);
+    this.redraw();
+  }
+
+  /** Rows that are lit up, 1 each, or null for all: pictures of the others are faint. */
+  setFocus(focus: Uint8Array | null): void {
+    this.focus = focus;
     this.redraw();
   }
 
@@ -348,7 +357,7 @@ export class MapRenderer {
     this.fade(now);
     this.layer.show(gl, 1 - 0.5 * this.pictureAlpha);
     const shown = this.pictureAlpha > 0.01
-      ? this.atlas.draw(gl, this.placed, this.camera.width, this.camera.height, this.ratio, [...this.look.ground, 0.9], this.pictureAlpha, !this.still)
+      ? this.atlas.draw(gl, this.placed, this.camera.width, this.camera.height, this.ratio, [...this.look.ground, 0.9], this.pictureAlpha, !this.still, this.focus)
       : 0;
     this.annotate();
     this.count(start, shown);
@@ -403,7 +412,9 @@ export class MapRenderer {
   private choose(moving: boolean): void {
     const { camera } = this;
     const room = (camera.width * camera.height) / (56 * 56);
-    const limit = PER_CELL * room * 0.6 * (this.showing ? 1.3 : 1);
+    const few = PER_CELL * room * 0.6;
+    // On a large map pictures come while each still stands for many.
+    const limit = Math.min(4 * few, Math.max(few, this.points.n / 16)) * (this.showing ? 1.2 : 1);
     if (camera.dims === 3) this.chooseInSpace(moving, limit);
     else {
       this.showing = this.pictures === "auto" && this.inView() <= limit;
@@ -495,7 +506,7 @@ export class MapRenderer {
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.camera.width, this.camera.height);
     this.drawMarks();
-    this.names.draw(pen, this.camera, look.ink, look.halo, look.family, this.still, this.namesStrength);
+    this.names.draw(pen, this.camera, look.ink, look.halo, look.family, this.still, this.namesStrength, this.obstacles);
     if (this.outline.length > 3) {
       pen.beginPath();
       for (let i = 0; i < this.outline.length; i += 2) pen.lineTo(this.outline[i], this.outline[i + 1]);

@@ -25,7 +25,7 @@ GROUPS = 20
 """Groups that have a colour of their own; what is left is one more, "other"."""
 STEPS = 12
 """Steps of a scale at most."""
-SPLIT = 0.2
+SPLIT = 0.1
 """A category that more than this share of the rows shows is told by what is below it."""
 
 
@@ -129,7 +129,7 @@ def wide_categories(index: CategoryIndex) -> list[Category]:
         wide = [one for one in groups if counts[one.id] > SPLIT * labelled]
         split = max(wide, key=lambda one: (counts[one.id], one.id), default=None)
         below = [] if split is None else [c for c in tree.children(split) if c.id in said]
-        if split is None or len(below) < 2:
+        if not below:
             break
         groups = [one for one in groups if one is not split] + below
     return sorted({one.id: one for one in groups}.values(), key=lambda one: one.id)

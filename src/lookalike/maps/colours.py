@@ -70,7 +70,7 @@ def dominant(shares: DoubleArray) -> list[tuple[tuple[int, int, int], float]]:
     What looks about like the place with the most around it is a colour; then the same of what is
     left.
     """
-    left = shares.copy()
+    left = shares.astype(np.float32)
     found = []
     for _ in range(MOST):
         centre = int(np.argmax(_around() @ left))

@@ -41,6 +41,9 @@ MANY = 100_000
 FEW = 8
 """With fewer rows there is nothing to lay out: principal components are as good."""
 
+THREADED_ROWS = 5_000
+"""With fewer rows threads wait for each other longer than they work."""
+
 Engine = Callable[[Ground, MapOptions], tuple[NDArray[np.floating[Any]], Parameters]]
 
 
@@ -133,7 +136,8 @@ def opentsne(ground: Ground, options: MapOptions) -> tuple[NDArray[np.float64], 
 
     neighbours, distances = _full_lists(ground)
     perplexity = min(PERPLEXITY, (neighbours.shape[1] - 1) / 3)
-    common = {"n_jobs": cores(), "random_state": options.seed}
+    threads = cores() if len(ground.ids) >= THREADED_ROWS else 1
+    common = {"n_jobs": threads, "random_state": options.seed}
     known = PrecomputedNeighbors(neighbours, distances)
     affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=known, **common)
     start = _components(ground.points, options.dims)

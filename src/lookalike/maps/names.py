@@ -27,6 +27,9 @@ from lookalike.types import DoubleArray, FloatArray
 MOST_WORDS = 6
 """Further candidates told beside the name."""
 
+SECOND_SHARE = 0.3
+"""How much of a cluster a second word must be true of."""
+
 Colours = list[tuple[tuple[int, int, int], float]]
 
 
@@ -58,12 +61,13 @@ def _level(
     of: Numbers, facts: _Facts, points: FloatArray, positions: FloatArray, evidence: Evidence
 ) -> Level:
     count = int(of.max(initial=-1)) + 1
-    names = _names(of, count, facts)
+    all_colours = [facts.colours(cluster) for cluster in range(count)]
+    names = _names(of, facts, all_colours)
     found = []
     for cluster, rows in enumerate(members(of, count)):
         shown = [UUID(bytes=evidence.ids[row].tobytes()) for row in exemplars(points, rows)]
         name, words = names[cluster]
-        painted = [(colours.as_hex(rgb), share) for rgb, share in facts.colours(cluster)]
+        painted = [(colours.as_hex(rgb), share) for rgb, share in all_colours[cluster]]
         found.append(
             Cluster(len(rows), name, words, shown[0], tuple(shown), tuple(painted),
                     middle(positions, rows))
@@ -108,7 +112,7 @@ class _Facts:
         return colours.dominant(sums / max(float(sums.sum()), 1e-12))
 
     def ranked(
-        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64]
+        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64] | None = None
     ) -> list[Candidate]:
         return merged(one.ranked(cluster, sizes, rest) for one in self.tallies)
 
@@ -116,11 +120,13 @@ class _Facts:
 # -- names -----------------------------------------------------------------------------------------
 
 
-def _names(of: Numbers, count: int, facts: _Facts) -> list[tuple[str, tuple[str, ...]]]:
+def _names(
+    of: Numbers, facts: _Facts, all_colours: Sequence[Colours]
+) -> list[tuple[str, tuple[str, ...]]]:
     """Every cluster's name and further words."""
+    count = len(all_colours)
     sizes = np.bincount(np.where(of < 0, count, of), minlength=count + 1)
-    every = np.arange(count + 1)
-    ranked = [facts.ranked(one, sizes, np.delete(every, one)) for one in range(count)]
+    ranked = [facts.ranked(one, sizes) for one in range(count)]
     first = [found[0] if found else None for found in ranked]
     names: dict[int, str] = {}
     taken: set[str] = set()
@@ -128,7 +134,9 @@ def _names(of: Numbers, count: int, facts: _Facts) -> list[tuple[str, tuple[str,
         alike = np.array([
             other for other in range(count) if _same(first[other], first[cluster])
         ])  # fmt: skip
-        for name in _tried(cluster, first[cluster], alike, facts, sizes):
+        painted = [colours.name_of(rgb) for rgb, _ in all_colours[cluster]]
+        second = facts.ranked(cluster, sizes, alike[alike != cluster]) if len(alike) > 1 else []
+        for name in _tried(cluster, first[cluster], second, painted, alone=len(alike) < 2):
             if name.casefold() not in taken:
                 break
         names[cluster] = name
@@ -143,28 +151,27 @@ def _same(one: Candidate | None, other: Candidate | None) -> bool:
 def _tried(
     cluster: int,
     first: Candidate | None,
-    alike: NDArray[np.int64],
-    facts: _Facts,
-    sizes: NDArray[np.int64],
+    second: Sequence[Candidate],
+    painted: Sequence[str],
+    *,
+    alone: bool,
 ) -> Iterator[str]:
-    """Names for a cluster, the best first; they never end."""
-    painted = [colours.name_of(rgb) for rgb, _ in facts.colours(cluster)]
-    if first is not None:
-        stem = _capital(first.text)
-        if len(alike) == 1:
-            yield stem
-        for second in facts.ranked(cluster, sizes, alike[alike != cluster]):
-            if not _says_the_same(second, first):
-                yield f"{stem}, {second.text}"
-        yield from (f"{stem}, {colour}" for colour in dict.fromkeys(painted))
+    """Names for a cluster, the best first; they never end.
+
+    ``alone``: no other cluster's best candidate says the same; ``second`` tells it from those whose
+    does, ``painted`` its main colours.
+    """
+    stem = _capital(first.text if first else painted[0] if painted else "Cluster")
+    if first is None or alone:
+        further = [colour for colour in painted if colour.casefold() != stem.casefold()]
+        yield from [stem] if first or painted else []
     else:
-        stem = _capital(painted[0]) if painted else "Cluster"
-        if painted:
-            yield stem
-        yield from (
-            f"{stem}, {colour}" for colour in dict.fromkeys(painted[1:]) if colour != painted[0]
-        )
-    number = 2 if painted or first else cluster + 1
+        further = list(painted)
+        for one in second:
+            if one.share >= SECOND_SHARE and not _says_the_same(one, first):
+                yield f"{stem}, {one.text}"
+    yield from (f"{stem}, {colour}" for colour in dict.fromkeys(further))
+    number = 2 if first or painted else cluster + 1
     while True:
         yield f"{stem} {number}"
         number += 1

@@ -12,7 +12,7 @@ import functools
 from lookalike.categories import Category, category_tree
 from lookalike.categories.labels import worth_saying
 
-_PLAIN = frozenset(
+PLAIN = frozenset(
     """
     animal|mammal|dog|bird|vehicle|clothing|reptile|insect|food|musical instrument|furniture
     hunting dog|working dog|terrier|hound|sporting dog|shepherd dog|toy dog|spaniel|retriever
@@ -30,7 +30,7 @@ _PLAIN = frozenset(
     necktie|optical instrument|pen|place of worship|portable computer|pot|sailing vessel|screen
     shoe|swimsuit|telephone|van|wagon|writing implement|dessert|condiment|seed|plant|ray|thrush
     newt|sea turtle|boa|rattlesnake|duck|worm|lobster|stork|sandpiper|whale|corgi|wildcat|rabbit
-    elephant|lemur|basket|bicycle|bowl|cabinet|camera|railcar|column|cosmetic|curtain|decoration
+    elephant|lemur|basket|bicycle|bowl|cabinet|camera|column|cosmetic|curtain|decoration
     glass|golf equipment|gown|guitar|heater|helmet|house|jar|jug|keyboard|knife|lock|locomotive
     makeup|mask|medical instrument|oven|pan|photographic equipment|piano|plaything|power tool|puzzle
     reservoir|robe|sailboat|scarf|scientific instrument|sled|slot machine|sweater|table|theater
@@ -60,7 +60,7 @@ def plain_categories() -> tuple[Category, ...]:
     """
     found: dict[tuple[int, ...], Category] = {}
     for one in sorted(category_tree(), key=lambda one: (-len(one.classes), _depth(one), one.id)):
-        plain = one.number is not None or one.name in _PLAIN
+        plain = one.number is not None or one.name in PLAIN
         if plain and one.classes and worth_saying(one):
             found.setdefault(one.classes, one)
     return tuple(found.values())

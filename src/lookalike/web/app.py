@@ -5,6 +5,7 @@ Further pages and interfaces are lists of routes beside ``MapApi``'s, given as `
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -70,7 +71,9 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(api.warm())
         yield
+        warming.cancel()
         searches.close()
         pictures.close()
 

@@ -57,6 +57,9 @@ class Guard:
         host = headers.get("host", "")
         if _name(host) not in self._hosts:
             return f"host {host!r}: this server answers on this machine alone; open 127.0.0.1"
+        site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
+        if site == "cross-site" and mode != "navigate":
+            return "cross-site: only pages of this server may ask it; links to it may be followed"
         if method in ("GET", "HEAD"):
             return None
         origin = headers.get("origin")

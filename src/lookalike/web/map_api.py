@@ -6,6 +6,7 @@ Rows are sent as ``int32``, little-endian, in the body of a POST. Facts are JSON
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, LookalikeError
 from lookalike.library import Library
 from lookalike.maps import sheets
 from lookalike.query.terms import parse_expression
@@ -49,6 +50,13 @@ class MapApi:
         self._cutter = cutter
         self._searches = searches
         self._pictures = pictures
+
+    async def warm(self) -> None:
+        """Open the first map before anybody asks for it; what fails then fails again when asked."""
+        name = self._charts.names[0]
+        with contextlib.suppress(LookalikeError):
+            chart = await self._searches.ask(lambda library: self._charts.get(name, library))
+            await self._searches.ask(lambda library: (chart.tag, chart.points()))
 
     def routes(self) -> list[BaseRoute]:
         """All routes of the maps; paths are relative to the app."""
@@ -192,8 +200,7 @@ class MapApi:
     async def _of_rows(self, request: Request, ask: Callable[[Library, list[UUID]], Any]) -> Any:
         chart = await self._chart(request)
         rows = await sent_rows(request, chart, len(chart.ids))
-        ids = chart.ids_of(rows)
-        return await self._searches.ask(lambda library: ask(library, ids))
+        return await self._searches.ask(lambda library: ask(library, chart.ids_of(rows)))
 
     async def _tagged(self, request: Request, make: Callable[[Chart, Library], bytes]) -> Response:
         chart = await self._chart(request)

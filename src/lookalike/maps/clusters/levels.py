@@ -19,7 +19,7 @@ LEAST = 3
 STEP = 4
 """How many times fewer clusters a wider level has."""
 
-MAP_WEIGHT = 2.0
+MAP_WEIGHT = 1.0
 """How much places on the map count beside the reduced space, where both have a spread of 1."""
 
 
