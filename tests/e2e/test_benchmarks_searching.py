@@ -154,6 +154,14 @@ def test_choosing_compares_methods_weights_bins_and_changes(tmp_path: Path) -> N
     assert len(result["found_again"]) == 9
 
 
+def test_every_export_of_a_map_is_timed_and_weighed(tmp_path: Path) -> None:
+    result = short("map_exports", tmp_path)
+    assert result["records"] == 120
+    assert len(result["forms"]) == 11
+    for figures in result["forms"].values():
+        assert min(figures[name] for name in ("seconds", "peak_mb", "bytes")) > 0
+
+
 def test_no_benchmark_is_left_without_a_test() -> None:
     tests = "".join(Path(path).read_text() for path in (__file__, indexing.__file__))
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - PARTS
