@@ -14,6 +14,7 @@ map of the others, and the layout is made again: equal bit for bit? Results: map
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -55,14 +56,16 @@ def main() -> None:
     parser.add_argument("--large", type=Path, nargs="*", default=[], metavar="LIBRARY")
     options = parser.parse_args()
     common.require(parser, options, *([] if options.large else ["library"]))
-    if options.large or options.short:
+    if options.large:
         large = {"provenance": common.provenance(), "runs": [*map(run, options.large)]}
-        common.deliver("maps-large", large, short=options.short)
+        common.write("maps-large", large)
     if options.library or options.short:
         with common.opened(options) as library:
-            found = on_classes(library, short=options.short)
-        common.deliver(options.name, {"provenance": common.provenance(), **found},
-                       short=options.short)  # fmt: skip
+            result = {"provenance": common.provenance()}
+            result |= on_classes(library, short=options.short)
+            if options.short:
+                result["large"] = run(library.folder)
+        common.deliver(options.name, result, short=options.short)
 
 
 # -- classes ---------------------------------------------------------------------------------------
