@@ -19,7 +19,7 @@ pytestmark = indexing.pytestmark
 
 PARTS = {
     "changed", "common", "drawn", "duplicates_bursts", "duplicates_child", "duplicates_library",
-    "fastdup_child", "index_child", "peers_child", "report",
+    "fastdup_child", "index_child", "maps_child", "peers_child", "report",
 }  # fmt: skip
 """What the scripts share, what they start, and what writes their results down."""
 
@@ -152,6 +152,33 @@ def test_choosing_compares_methods_weights_bins_and_changes(tmp_path: Path) -> N
     assert (len(trials), len(plain)) == (4, 2)
     assert all(trial["found_again"]["mirrored"] == 1 for trial in plain)
     assert len(result["found_again"]) == 9
+
+
+def test_maps_keep_neighbours_and_place_what_is_new(tmp_path: Path) -> None:
+    result = short("maps", tmp_path)
+    assert result["purity_of_space"] > 0.9
+    for figures in result["layouts"].values():
+        assert figures["purity"] > 0.9
+    assert result["layouts"]["tsne 2-D"]["repeats"]
+    assert all(one["purity_of_placed"] > 0.8 for one in result["placed"][:2])
+    assert result["large"]["repeats"]
+    assert result["large"]["placing"]["records"] == 12
+
+
+def test_clusters_follow_folders_of_plain_colours(tmp_path: Path) -> None:
+    result = short("clusters", tmp_path)
+    for method in ("kmeans", "dbscan", "agglomerative"):
+        assert result["folders"][method]["nmi"] > 0.5
+        assert result["folders"][method]["parameters"]["clusters"] >= 2
+        assert result["full"][method]["repeats"]
+
+
+def test_every_export_of_a_map_is_timed_and_weighed(tmp_path: Path) -> None:
+    result = short("map_exports", tmp_path)
+    assert result["records"] == 120
+    assert len(result["forms"]) == 11
+    for figures in result["forms"].values():
+        assert min(figures[name] for name in ("seconds", "peak_mb", "bytes")) > 0
 
 
 def test_no_benchmark_is_left_without_a_test() -> None:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lookalike import Library
-from lookalike.errors import InputError
+from lookalike.errors import InputError, MissingExtraError
 from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, PictureMap
 from lookalike.maps.exports import source as sources
 from lookalike.maps.exports.html import ALIKE, PageOptions, along, nearest, write_html
@@ -192,6 +192,24 @@ def test_a_file_is_as_readable_as_others_that_the_user_makes(tmp_path: Path) -> 
     (tmp_path / "usual").touch()
     write_whole(tmp_path / "ours", lambda file: file.write(b"x"))
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("form", "package", "extra"),
+    [
+        ("parquet", "pyarrow", "parquet"),
+        ("plotly", "plotly.io", "plotly"),
+        ("scatter", "matplotlib.figure", "plots"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, package: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    write, name = WRITERS[form]
+    with pytest.raises(MissingExtraError, match=rf"lookalike\[{extra}\]"):
+        write(made(3), tmp_path / name, small(form))
+    assert not list(tmp_path.iterdir())
 
 
 # -- which rows ------------------------------------------------------------------------------------
@@ -488,6 +506,19 @@ def test_names_never_overlap_and_come_once() -> None:
         assert bottom <= 200 + 1e-9
         for other in boxes[:number]:
             assert left >= other[2] or right <= other[0] or top >= other[3] or bottom <= other[1]
+
+
+def test_a_name_stands_at_the_narrowest_cluster_that_has_it() -> None:
+    source = made(60, names=["both", "other"])  # of both levels
+    page = Page.of(source.chart, PosterOptions("400x300", 20))
+    names = list(page.names(source))
+    assert sorted(name for name, _, _ in names) == sorted(
+        ["both", "other"] * 2 + ["fine 2", "fine 3"]
+    )
+    (wide, at), (narrow, same) = ((height, at) for name, height, at in names if name == "both")
+    assert wide > narrow
+    assert at == same
+    np.testing.assert_allclose(at, page.points[source.of == 0].mean(axis=0), atol=0.05)
 
 
 def test_a_map_of_three_axes_is_seen_from_where_it_is_widest() -> None:

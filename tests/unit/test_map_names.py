@@ -252,9 +252,10 @@ def test_a_name_does_not_stand_in_the_hole_of_a_ring() -> None:
 
 
 def test_colours_of_a_cluster_are_those_of_its_pictures() -> None:
-    shares = np.zeros(BINS)
-    shares[15 << 8], shares[(15 << 8) + 1], shares[0] = 0.5, 0.1, 0.4
-    (first, much), (second, less) = colours.dominant(shares)
+    shares = np.zeros((2, BINS))
+    shares[0, [15 << 8, (15 << 8) + 1, 0]] = 0.5, 0.1, 0.4
+    ((first, much), (second, less)), nothing = colours.dominant(shares)
+    assert nothing == []
     assert (colours.name_of(first), colours.name_of(second)) == ("red", "black")
     assert (much, less) == pytest.approx((0.6, 0.4))
     assert colours.as_hex((255, 0, 16)) == "#ff0010"

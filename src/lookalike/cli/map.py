@@ -11,6 +11,7 @@ from lookalike.cli.output import add_library_option, print_json, talk
 from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap
 from lookalike.present.table import columns, printable
+from lookalike.web.serve import check_port, serve
 
 TOLD_CLUSTERS = 20
 """Clusters that are listed."""
@@ -44,6 +45,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace) -> int:
     """Make or open a map and say what is on it."""
     asked = map_options(options)
+    check_port(options.port)  # before minutes of work
     started = time.perf_counter()
     with Library.open(options.library) as library:
         chart = library.map(asked, talk, refit=options.refit)
@@ -57,8 +59,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, asked: MapOptions) -> None:
-    from lookalike.web.serve import serve
-
     def ready(address: str) -> None:
         talk(f"the map: {address} (Ctrl-C ends it)")
 

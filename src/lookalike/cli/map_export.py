@@ -16,9 +16,9 @@ from lookalike.maps.exports.html import PageOptions, write_html
 from lookalike.maps.exports.mosaic import MosaicOptions, write_mosaic
 from lookalike.maps.exports.page import PAPERS, THEMES, PosterOptions
 from lookalike.maps.exports.plotly import PlotlyOptions, write_plotly
-from lookalike.maps.exports.scatter import write_scatter
+from lookalike.maps.exports.scatter import figure_class, write_scatter
 from lookalike.maps.exports.source import ExportSource
-from lookalike.maps.exports.table import TableOptions, write_csv, write_parquet
+from lookalike.maps.exports.table import TableOptions, arrow, write_csv, write_parquet
 from lookalike.maps.exports.tensorboard import ProjectorOptions, write_tensorboard
 
 Writer = Callable[[ExportSource, Path], int]
@@ -157,6 +157,7 @@ def run_csv(options: argparse.Namespace) -> int:
 def run_parquet(options: argparse.Namespace) -> int:
     """Write a Parquet file."""
     asked = TableOptions(options.rows, options.thumbnails)
+    arrow()  # before minutes of work
     return _export(options, lambda source, path: write_parquet(source, path, asked))
 
 
@@ -171,6 +172,7 @@ def run_html(options: argparse.Namespace) -> int:
 def run_plotly(options: argparse.Namespace) -> int:
     """Write a page by Plotly."""
     asked = PlotlyOptions(options.rows)
+    plotly.page_maker()  # before minutes of work
     return _export(options, lambda source, path: write_plotly(source, path, asked))
 
 
@@ -186,6 +188,7 @@ def run_png(options: argparse.Namespace) -> int:
         raise InputError(f"--cell {options.cell:g}: is the mosaic's; leave it out")
     points = PosterOptions(*page)
     points.check()
+    figure_class()  # before minutes of work
     return _export(options, lambda source, path: write_scatter(source, path, points))
 
 

@@ -16,13 +16,14 @@ candidates.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.categories import category_tree
 from lookalike.categories.tree import CLASSES
 from lookalike.maps.clusters.grouping import Numbers
 from lookalike.maps.evidence import Evidence, Said
@@ -41,6 +42,9 @@ WEIGHTS = {"label": 1.5, "keyword": 1.2, "word": 1.0, "category": 1.0}
 
 LEAST_LIFT = 1.5
 """How many times more often a name is true inside than outside at the least."""
+
+COVERS = 0.75
+"""A narrower category is the better name if it covers this share of what a wider one covers."""
 
 _SMOOTHING = 5.0
 """Rows of an imagined rest of the map, of which names are true as often as anywhere, so that a
@@ -78,17 +82,26 @@ class Tally:
         return replace(self, sums=(above @ self.sums).tocsr())
 
     def ranked(
-        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64]
+        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64] | None = None
     ) -> list[Candidate]:
-        """The candidates of a cluster against the clusters ``rest``, the best first."""
+        """The candidates of a cluster against the clusters ``rest`` or all others, the best first.
+
+        ``sizes`` int64 (clusters,).
+        """
         row = self.sums[[cluster]]
         terms, inside = row.indices, row.data / sizes[cluster]
-        outside = np.asarray(self.sums[rest][:, terms].sum(axis=0)).ravel()
-        outside = outside + _SMOOTHING * self.prior[terms]
-        outside /= sizes[rest].sum() + _SMOOTHING
+        if rest is None:
+            others = sizes.sum() - sizes[cluster]
+            outside = np.maximum(self._frequency[terms] - row.data, 0)
+        else:
+            others = sizes[rest].sum()
+            outside = np.asarray(self.sums[rest][:, terms].sum(axis=0)).ravel()
+        outside = (outside + _SMOOTHING * self.prior[terms]) / (others + _SMOOTHING)
         fits = (inside >= LEAST_SHARE[self.kind]) & (inside >= LEAST_LIFT * outside)
         terms, inside, outside = terms[fits], inside[fits], outside[fits]
         worth = WEIGHTS[self.kind] * inside * np.log(inside / outside)
+        if self.categories and len(terms):
+            worth[self._narrowed(terms, inside, worth)] += worth.max()
         order = np.lexsort((terms, -worth))
         if self.kind == "word":
             order = order[np.argsort(-self._tf_idf(terms, inside)[order], kind="stable")]
@@ -100,8 +113,22 @@ class Tally:
             for at in best
         ]  # fmt: skip
 
+    def _narrowed(self, terms: NDArray[np.int64], inside: DoubleArray, worth: DoubleArray) -> int:
+        """The narrowest category below the best one that covers nearly as much of the cluster."""
+        best = int(np.argmax(worth))
+        while True:
+            below = [
+                at
+                for at in range(len(terms))
+                if inside[at] >= COVERS * inside[best]
+                and self.categories[terms[best]] in _above(self.categories[terms[at]])
+            ]
+            if not below:
+                return best
+            best = max(below, key=lambda at: (worth[at], -at))
+
     def _tf_idf(self, terms: NDArray[np.int64], share: DoubleArray) -> DoubleArray:
-        mean = self.sums.sum() / max(1, self.sums.shape[0])
+        mean = self._frequency.sum() / self.sums.shape[0]
         found: DoubleArray = share * np.log1p(mean / self._frequency[terms])
         return found
 
@@ -164,10 +191,17 @@ def _members() -> DoubleArray:
     return members
 
 
-def merged(rankings: Iterator[list[Candidate]]) -> list[Candidate]:
+@functools.cache
+def _above(category: str) -> frozenset[str]:
+    """The ids of the categories above one."""
+    tree = category_tree()
+    return frozenset(one.id for one in tree.ancestors(tree[category]))
+
+
+def merged(rankings: Iterable[list[Candidate]]) -> list[Candidate]:
     """Candidates of several kinds, the best first, each text once."""
     every = sorted((one for ranking in rankings for one in ranking), key=lambda one: -one.worth)
-    found: Mapping[str, Candidate] = {}
+    found: dict[str, Candidate] = {}
     for one in every:
-        found = {**found, one.text: one} if one.text not in found else found
+        found.setdefault(one.text, one)
     return list(found.values())

@@ -29,6 +29,8 @@ _NAMED = {
     "beige": (215, 190, 155), "yellow": (240, 215, 60), "olive": (120, 120, 50),
     "green": (50, 150, 60), "dark green": (30, 70, 35), "turquoise": (60, 190, 185),
     "light blue": (150, 195, 235), "blue": (45, 95, 200), "dark blue": (25, 35, 85),
+    "light green": (150, 205, 100),
+    "teal": (40, 135, 125),
     "purple": (120, 50, 150),
 }  # fmt: skip
 _NAMES = tuple(_NAMED)
@@ -64,34 +66,51 @@ def _sum_of_shares(part: HistogramPart, rows: NDArray[np.int64]) -> DoubleArray:
     return sums
 
 
-def dominant(shares: DoubleArray) -> list[tuple[tuple[int, int, int], float]]:
-    """Up to ``MOST`` colours as RGB with their shares, the greatest first, of shares (4096,).
+def dominant(shares: DoubleArray) -> list[list[tuple[tuple[int, int, int], float]]]:
+    """Of every row of ``shares`` (n, 4096) up to ``MOST`` colours as RGB with their shares.
 
-    What looks about like the place with the most around it is a colour; then the same of what is
-    left.
+    The greatest first. What looks about like the fullest bin where most lies is a colour; then
+    the same of what is left.
     """
-    left = shares.copy()
-    found = []
+    left = shares.astype(np.float32)
+    found: list[list[tuple[tuple[int, int, int], float]]] = [[] for _ in left]
     for _ in range(MOST):
-        centre = int(np.argmax(_around() @ left))
-        alike = (_around()[centre] > 0) & (left > 0)
-        share = float(left[alike].sum())
-        if share < LEAST_SHARE:
-            break
-        rgb = np.rint(np.average(BIN_RGB[alike], axis=0, weights=left[alike])).astype(int)
-        found.append(((int(rgb[0]), int(rgb[1]), int(rgb[2])), share))
-        left[alike] = 0
-    return sorted(found, key=lambda one: -one[1])
+        coarse = left.reshape(-1, 8, 2, 8, 2, 8, 2).sum(axis=(2, 4, 6)).reshape(-1, 512)
+        centres = np.argmax(coarse @ _coarsely_around().T, axis=1)
+        for row, centre in enumerate(centres.tolist()):
+            alike = _like_the_fullest(left[row], _CENTRES[centre])
+            weights = left[row, alike].astype(np.float64)
+            share = float(weights.sum())
+            if share >= LEAST_SHARE:
+                mean = (BIN_RGB[alike] * weights[:, None]).sum(axis=0) / share
+                red, green, blue = np.rint(mean).astype(int).tolist()
+                found[row].append(((red, green, blue), share))
+            left[row, alike] = 0
+    return [sorted(row, key=lambda one: -one[1]) for row in found]
+
+
+_STEPS = np.linspace(0, 255, 9)
+_CENTRES = oklab(np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), -1).reshape(-1, 3))
+"""729 colours spread evenly, around which the main ones are sought."""
+
+_COARSE_RGB = np.stack(np.unravel_index(np.arange(512), (8, 8, 8)), 1).astype(np.float64) * 34 + 8.5
+"""The colours of eight bins each."""
 
 
 @functools.cache
-def _around() -> FloatArray:
-    """Which bins look about like each of 729 colours spread evenly, float32 (729, 4096)."""
-    steps = np.linspace(0, 255, 9)
-    centres = oklab(np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3))
-    return np.stack(
-        [np.linalg.norm(BIN_OKLAB - centre, axis=1) <= _ALIKE for centre in centres]
-    ).astype(np.float32)
+def _coarsely_around() -> FloatArray:
+    """Which eight bins look about like each centre, float32 (729, 512)."""
+    bins = oklab(_COARSE_RGB)
+    near = [np.linalg.norm(bins - centre, axis=1) <= _ALIKE for centre in _CENTRES]
+    return np.stack(near).astype(np.float32)
+
+
+def _like_the_fullest(left: FloatArray, centre: DoubleArray) -> NDArray[np.int64]:
+    """The bins with something left that look like the fullest one around a place in Oklab."""
+    near = np.linalg.norm(BIN_OKLAB - centre, axis=1) <= 2 * _ALIKE
+    fullest = int(np.argmax(np.where(near, left, 0)))
+    alike = np.linalg.norm(BIN_OKLAB - BIN_OKLAB[fullest], axis=1) <= _ALIKE
+    return np.flatnonzero(alike & (left > 0))
 
 
 def as_hex(rgb: tuple[int, int, int]) -> str:
@@ -100,6 +119,6 @@ def as_hex(rgb: tuple[int, int, int]) -> str:
 
 
 def name_of(rgb: tuple[int, int, int]) -> str:
-    """What the colour is called in English: the nearest of 19 by Oklab."""
+    """What the colour is called in English: the nearest of a few by Oklab."""
     apart = np.linalg.norm(_NAMED_OKLAB - oklab(np.array([rgb], np.float64)), axis=1)
     return _NAMES[int(np.argmin(apart))]

@@ -62,7 +62,6 @@ def middle(positions: FloatArray, rows: NDArray[np.int64]) -> tuple[float, ...]:
     The row with the shortest way to the nearest fourth of the cluster (of an even sample of it).
     """
     own = positions[rows[:: -(-len(rows) // CANDIDATES)]].astype(np.float64)
-    squares = np.einsum("ij,ij->i", own, own)
-    apart = np.maximum(squares[:, None] + squares - 2 * own @ own.T, 0)
+    apart = sum((axis[:, None] - axis) ** 2 for axis in own.T)
     within = np.partition(apart, (len(own) - 1) // 4, axis=1)[:, (len(own) - 1) // 4]
     return tuple(float(at) for at in own[int(np.argmin(within))])

@@ -27,6 +27,9 @@ from lookalike.types import DoubleArray, FloatArray
 MOST_WORDS = 6
 """Further candidates told beside the name."""
 
+SECOND_SHARE = 0.3
+"""How much of a cluster a second word must be true of."""
+
 Colours = list[tuple[tuple[int, int, int], float]]
 
 
@@ -42,28 +45,49 @@ def describe(
 
     ``points`` float32 (n, d), ``positions`` float32 (n, 2|3), ``evidence`` of the same n records.
     Names are unique within a level and never empty: the best candidate (``candidates``), a second
-    word where two clusters have the same, a main colour where nothing fits, a number at last.
+    word where two clusters have the same; where nothing fits what the two largest parts of a wider
+    cluster are called, else a main colour; a number at last.
     """
     stage("names of clusters")
     count = grouping.count
     facts = _Facts(tallies(evidence, grouping.of, count), _histograms(grouping.of, count, evidence))
+    best = facts.best(
+        np.bincount(np.where(grouping.of < 0, count, grouping.of), minlength=count + 1)
+    )
     levels = []
     for of, parent in zip(grouping.levels(), (*grouping.coarser, None), strict=True):
         own = facts if parent is None else facts.wider(parent)
-        levels.append(_level(of, own, points, positions, evidence))
+        instead = [None] * count if parent is None else _of_parts(best, parent)
+        levels.append(_level(of, own, instead, points, positions, evidence))
     return Clustering(method, grouping.parameters, tuple(levels), grouping.tree)
 
 
+def _of_parts(best: Sequence[Candidate | None], parent: Numbers) -> list[Candidate | None]:
+    """For each wider cluster what its two largest clusters with a name are called."""
+    found: list[Candidate | None] = []
+    for wide in range(int(parent.max()) + 1):
+        own = (best[narrow] for narrow in np.flatnonzero(parent == wide).tolist())
+        texts = list(dict.fromkeys(one.text for one in own if one is not None))[:2]
+        found.append(Candidate(", ".join(texts), 0.0, 0.0) if texts else None)
+    return found
+
+
 def _level(
-    of: Numbers, facts: _Facts, points: FloatArray, positions: FloatArray, evidence: Evidence
+    of: Numbers,
+    facts: _Facts,
+    instead: Sequence[Candidate | None],
+    points: FloatArray,
+    positions: FloatArray,
+    evidence: Evidence,
 ) -> Level:
     count = int(of.max(initial=-1)) + 1
-    names = _names(of, count, facts)
+    all_colours = facts.colours(count)
+    names = _names(of, facts, instead, all_colours)
     found = []
     for cluster, rows in enumerate(members(of, count)):
         shown = [UUID(bytes=evidence.ids[row].tobytes()) for row in exemplars(points, rows)]
         name, words = names[cluster]
-        painted = [(colours.as_hex(rgb), share) for rgb, share in facts.colours(cluster)]
+        painted = [(colours.as_hex(rgb), share) for rgb, share in all_colours[cluster]]
         found.append(
             Cluster(len(rows), name, words, shown[0], tuple(shown), tuple(painted),
                     middle(positions, rows))
@@ -101,34 +125,47 @@ class _Facts:
         sums = None if self.histograms is None else above[:wide, :narrow] @ self.histograms
         return _Facts([one.wider(above) for one in self.tallies], sums)
 
-    def colours(self, cluster: int) -> Colours:
+    def colours(self, count: int) -> list[Colours]:
+        """The main colours of each of ``count`` clusters."""
         if self.histograms is None:
-            return []
-        sums = self.histograms[cluster]
-        return colours.dominant(sums / max(float(sums.sum()), 1e-12))
+            return [[] for _ in range(count)]
+        totals = self.histograms.sum(axis=1, keepdims=True)
+        return colours.dominant(self.histograms / np.maximum(totals, 1e-12))
 
     def ranked(
-        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64]
+        self, cluster: int, sizes: NDArray[np.int64], rest: NDArray[np.int64] | None = None
     ) -> list[Candidate]:
         return merged(one.ranked(cluster, sizes, rest) for one in self.tallies)
+
+    def best(self, sizes: NDArray[np.int64]) -> list[Candidate | None]:
+        """The best candidate of every cluster, if it has any; the last of ``sizes`` is in none."""
+        ranked = (self.ranked(one, sizes) for one in range(len(sizes) - 1))
+        return [found[0] if found else None for found in ranked]
 
 
 # -- names -----------------------------------------------------------------------------------------
 
 
-def _names(of: Numbers, count: int, facts: _Facts) -> list[tuple[str, tuple[str, ...]]]:
-    """Every cluster's name and further words."""
+def _names(
+    of: Numbers,
+    facts: _Facts,
+    instead: Sequence[Candidate | None],
+    all_colours: Sequence[Colours],
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Every cluster's name and further words; ``instead`` serves where no candidate fits."""
+    count = len(all_colours)
     sizes = np.bincount(np.where(of < 0, count, of), minlength=count + 1)
-    every = np.arange(count + 1)
-    ranked = [facts.ranked(one, sizes, np.delete(every, one)) for one in range(count)]
-    first = [found[0] if found else None for found in ranked]
+    ranked = [facts.ranked(one, sizes) for one in range(count)]
+    first = [found[0] if found else other for found, other in zip(ranked, instead, strict=True)]
     names: dict[int, str] = {}
     taken: set[str] = set()
     for cluster in range(count):
         alike = np.array([
             other for other in range(count) if _same(first[other], first[cluster])
         ])  # fmt: skip
-        for name in _tried(cluster, first[cluster], alike, facts, sizes):
+        painted = [colours.name_of(rgb) for rgb, _ in all_colours[cluster]]
+        second = facts.ranked(cluster, sizes, alike[alike != cluster]) if len(alike) > 1 else []
+        for name in _tried(cluster, first[cluster], second, painted, alone=len(alike) < 2):
             if name.casefold() not in taken:
                 break
         names[cluster] = name
@@ -143,28 +180,27 @@ def _same(one: Candidate | None, other: Candidate | None) -> bool:
 def _tried(
     cluster: int,
     first: Candidate | None,
-    alike: NDArray[np.int64],
-    facts: _Facts,
-    sizes: NDArray[np.int64],
+    second: Sequence[Candidate],
+    painted: Sequence[str],
+    *,
+    alone: bool,
 ) -> Iterator[str]:
-    """Names for a cluster, the best first; they never end."""
-    painted = [colours.name_of(rgb) for rgb, _ in facts.colours(cluster)]
-    if first is not None:
-        stem = _capital(first.text)
-        if len(alike) == 1:
-            yield stem
-        for second in facts.ranked(cluster, sizes, alike[alike != cluster]):
-            if not _says_the_same(second, first):
-                yield f"{stem}, {second.text}"
-        yield from (f"{stem}, {colour}" for colour in dict.fromkeys(painted))
+    """Names for a cluster, the best first; they never end.
+
+    ``alone``: no other cluster's best candidate says the same; ``second`` tells it from those whose
+    does, ``painted`` its main colours.
+    """
+    stem = _capital(first.text if first else painted[0] if painted else "Cluster")
+    if first is None or alone:
+        further = [colour for colour in painted if colour.casefold() != stem.casefold()]
+        yield from [stem] if first or painted else []
     else:
-        stem = _capital(painted[0]) if painted else "Cluster"
-        if painted:
-            yield stem
-        yield from (
-            f"{stem}, {colour}" for colour in dict.fromkeys(painted[1:]) if colour != painted[0]
-        )
-    number = 2 if painted or first else cluster + 1
+        further = list(painted)
+        for one in second:
+            if one.share >= SECOND_SHARE and not _says_the_same(one, first):
+                yield f"{stem}, {one.text}"
+    yield from (f"{stem}, {colour}" for colour in dict.fromkeys(further))
+    number = 2 if first or painted else cluster + 1
     while True:
         yield f"{stem} {number}"
         number += 1

@@ -51,10 +51,15 @@ def serve(
         Server(options).run(sockets=[taken])
 
 
-def _listening(port: int) -> socket.socket:
-    """A socket at a port of the loopback."""
+def check_port(port: int) -> None:
+    """Raise InputError for what is no port."""
     if not 0 <= port < 65_536:
         raise InputError(f"port {port}: from 0 (any free one) to 65535")
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket at a port of the loopback."""
+    check_port(port)
     taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -6,7 +6,10 @@ HDBSCAN does; layers are the most persistent granularities.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +30,7 @@ def layers(points: FloatArray, smallest: int, seed: int) -> list[Numbers]:
     """
     if len(points) < FEWEST:
         return [np.full(len(points), -1, np.int32)]
-    with warnings.catch_warnings():  # numba's and its own, about small tables
+    with warnings.catch_warnings(), _one_thread():  # numba's and its own, about small tables
         warnings.simplefilter("ignore")
         model = _evoc()(base_min_cluster_size=smallest, random_state=seed)
         best = by_size(np.asarray(model.fit_predict(points)))
@@ -49,6 +52,19 @@ def parents(of: Numbers, wider: Numbers) -> Numbers:
     order = np.argsort(rows, kind="stable")  # the most rows last; of equals the smaller cluster
     found[pairs[order] // above] = pairs[order] % above
     return found
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Lets numba use one thread: with several, the result depends on how many there are."""
+    _evoc()  # first, so that a missing part is told of by its extra
+    numba = importlib.import_module("numba")
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def _evoc() -> Any:

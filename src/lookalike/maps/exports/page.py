@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import InputError
-from lookalike.maps.base import PictureMap
+from lookalike.maps.base import Cluster, PictureMap
 from lookalike.maps.exports.source import ExportSource, one_line
 from lookalike.types import FloatArray
 
@@ -150,16 +150,22 @@ class Page:
         Heights fit paper: a wide level's names are read from afar.
         """
         levels = source.levels
+        own: dict[str, Cluster] = {}  # a name stands at the narrowest cluster that has it
+        for level in levels:
+            own |= {one.name: one for one in sorted(level.clusters, key=lambda one: one.size)}
         inch = min(self.width, self.height) / self.options.dpi
         for place, level in enumerate(levels):
             points = min(28.0, max(5.0, inch * 1.35 * 0.78**place))
             for cluster in sorted(level.clusters, key=lambda one: -one.size):
                 if cluster.name and cluster.size:
-                    at = self._onto(np.array([cluster.centre], np.float32))[0]
-                    name = one_line(cluster.name)
-                    if len(name) > _LONGEST_NAME:
-                        name = name[: _LONGEST_NAME - 1] + "…"
-                    yield name, self.pixels(points), (float(at[0]), float(at[1]))
+                    centre = own[cluster.name].centre
+                    at = self._onto(np.array([centre], np.float32))[0]
+                    yield _short(cluster.name), self.pixels(points), (float(at[0]), float(at[1]))
+
+
+def _short(name: str) -> str:
+    name = one_line(name)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
 def _flattened(positions: FloatArray) -> Callable[[FloatArray], FloatArray]:

@@ -43,10 +43,7 @@ def write_plotly(source: ExportSource, path: Path, options: PlotlyOptions | None
     without Plotly, OSError where the file cannot be written.
     """
     options = options or PlotlyOptions()
-    try:
-        from plotly.io import to_html
-    except ImportError as error:
-        raise MissingExtraError("a page by Plotly", "plotly") from error
+    to_html = page_maker()
     source.require_records()
     rows = source.some(options.rows)
     figure = {"data": list(_traces(source, rows)), "layout": _layout(source, len(rows))}
@@ -61,6 +58,15 @@ def write_plotly(source: ExportSource, path: Path, options: PlotlyOptions | None
     encoded = page.encode("utf-8")
     write_whole(path, lambda file: file.write(encoded))
     return len(rows)
+
+
+def page_maker() -> Any:
+    """What makes a page of a figure; MissingExtraError without Plotly."""
+    try:
+        from plotly.io import to_html
+    except ImportError as error:
+        raise MissingExtraError("a page by Plotly", "plotly") from error
+    return to_html
 
 
 def _traces(source: ExportSource, rows: Rows) -> list[dict[str, Any]]:

@@ -58,11 +58,7 @@ def write_parquet(source: ExportSource, path: Path, options: TableOptions | None
     ``options.thumbnails`` adds a column ``thumbnail`` with JPEG files. Raises as ``write_csv``
     does, and MissingExtraError without PyArrow.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet file", "parquet") from error
+    pyarrow, parquet = arrow()
     options = options or TableOptions()
     source.require_records()
     rows = _rows(source, options)
@@ -82,6 +78,16 @@ def write_parquet(source: ExportSource, path: Path, options: TableOptions | None
 
     write_whole(path, write)
     return len(rows)
+
+
+def arrow() -> tuple[Any, Any]:
+    """PyArrow, and its Parquet; MissingExtraError if it is not there."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError("a Parquet file", "parquet") from error
+    return pyarrow, parquet
 
 
 def column_names(source: ExportSource) -> list[str]:
