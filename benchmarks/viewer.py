@@ -106,6 +106,7 @@ def main() -> None:
         result["page_kb"] = page_sizes()
         result["maps"] = [measure(browser, folder, rows, runs) for rows in options.rows]
         if options.deck:
+            common.deliver("viewer", result, short=options.short)  # the rest takes minutes
             some = [rows for rows in options.rows if rows <= DECK_ROWS]
             result["deck_gl"] = [deck(browser, options.deck, rows) for rows in some]
         browser.close()
@@ -250,9 +251,13 @@ WATCH = """() => { window.gaps = []; let last = performance.now();
 
 
 def drag(page: Page) -> None:
+    """Forty steps, or as many as take half a minute."""
     page.mouse.move(760, 420)
     page.mouse.down()
+    end = time.monotonic() + 30
     for step in range(40):
+        if time.monotonic() > end:
+            break
         page.mouse.move(760 - 6 * step, 420 - 2 * step)
         page.wait_for_timeout(16)
     page.mouse.up()
