@@ -251,6 +251,27 @@ def test_a_name_does_not_stand_in_the_hole_of_a_ring() -> None:
 # -- colours ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("rgb", "names"),
+    [
+        ((79, 130, 169), "blue"),
+        ((161, 184, 208), "light blue"),
+        ((38, 52, 92), "dark blue"),
+        ((99, 94, 56), "olive"),
+        ((130, 128, 125), "grey"),
+        ((96, 94, 89), "grey, dark grey"),
+        ((249, 248, 247), "white"),
+        ((215, 190, 155), "beige"),
+        ((120, 82, 60), "brown"),
+        ((70, 110, 72), "green, dark green"),
+        ((150, 60, 62), "red, brown"),
+        ((215, 160, 175), "pink"),
+    ],
+)
+def test_pale_colours_have_the_name_of_their_hue(rgb: tuple[int, int, int], names: str) -> None:
+    assert colours.name_of(rgb) in names.split(", ")
+
+
 def test_colours_of_a_cluster_are_those_of_its_pictures() -> None:
     shares = np.zeros((2, BINS))
     shares[0, [15 << 8, (15 << 8) + 1, 0]] = 0.5, 0.1, 0.4

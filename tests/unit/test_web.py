@@ -26,6 +26,7 @@ from lookalike import Library
 from lookalike.conditions import In, parse_condition
 from lookalike.errors import InputError
 from lookalike.maps import Cluster, Clustering, Level, MapOptions, PictureMap, Tree, sheets
+from lookalike.query.search import Method
 from lookalike.types import ID_DTYPE
 from lookalike.web.app import create_app
 from lookalike.web.document import document
@@ -218,6 +219,18 @@ def test_a_large_thumbnail_is_kept_for_good(client: TestClient, filled: Library)
 
 
 # -- searches --------------------------------------------------------------------------------------
+
+
+def test_look_alikes_on_a_map_by_colour_are_alike_in_colour(filled: Library) -> None:
+    app = create_app(filled.folder, [MapOptions(by="colour")], make=chart)
+    with TestClient(app, base_url=ORIGIN) as client:
+        (one,) = client.get("/api/map").json()
+        found = client.get(f"/api/map/{one['name']}/pictures/3/alike?k=5").json()["hits"]
+    own = chart(filled, MapOptions()).ids[3]
+    wanted = filled.search(UUID(bytes=own.tobytes()), 5, Method(by="colour")).hits
+    assert [hit["id"] for hit in found] == [str(hit.id) for hit in wanted]
+    by_meaning = filled.search(UUID(bytes=own.tobytes()), 5).hits
+    assert [hit.id for hit in by_meaning] != [hit.id for hit in wanted]
 
 
 def test_look_alikes_are_those_of_a_search_with_their_rows(

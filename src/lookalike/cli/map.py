@@ -8,6 +8,7 @@ import time
 from lookalike.cli import map_export, map_study
 from lookalike.cli.map_options import add_map_options, map_options
 from lookalike.cli.output import add_library_option, print_json, talk
+from lookalike.cli.steps import Steps
 from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap
 from lookalike.present.table import columns, printable
@@ -47,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
     asked = map_options(options)
     check_port(options.port)  # before minutes of work
     started = time.perf_counter()
-    with Library.open(options.library) as library:
-        chart = library.map(asked, talk, refit=options.refit)
+    with Library.open(options.library) as library, Steps() as step:
+        chart = library.map(asked, step, refit=options.refit)
     if options.json:
         print_json(_facts(chart))
     else:

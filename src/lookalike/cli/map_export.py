@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from lookalike.cli.map_options import WHICH, add_map_options, keep_earlier, map_options
 from lookalike.cli.output import add_library_option, check_folder, check_place, talk, write_file
+from lookalike.cli.steps import Steps
 from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.maps.exports import html, mosaic, plotly, tensorboard
@@ -198,7 +199,8 @@ def _export(options: argparse.Namespace, write: Writer) -> int:
     with Library.open(options.library) as library:
         if not options.out.is_dir():
             check_place(library, options.out, "the export")
-        source = library.map_source(library.map(asked, talk))
+        with Steps() as step:
+            source = library.map_source(library.map(asked, step))
         written: list[int] = []
         write_file(
             options.out,

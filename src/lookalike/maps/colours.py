@@ -34,6 +34,10 @@ _NAMED = {
     "purple": (120, 50, 150),
 }  # fmt: skip
 _NAMES = tuple(_NAMED)
+_GREY = 0.025
+"""Chroma in Oklab below which a colour is a grey."""
+_HUE, _FULLNESS = 0.25, 0.5
+"""What a turn of hue by a radian, and a difference in chroma, count beside one in lightness."""
 _NAMED_OKLAB = oklab(np.array(list(_NAMED.values()), np.float64))
 
 
@@ -119,6 +123,18 @@ def as_hex(rgb: tuple[int, int, int]) -> str:
 
 
 def name_of(rgb: tuple[int, int, int]) -> str:
-    """What the colour is called in English: the nearest of a few by Oklab."""
-    apart = np.linalg.norm(_NAMED_OKLAB - oklab(np.array([rgb], np.float64)), axis=1)
+    """What the colour is called in English: the nearest of a few by Oklab.
+
+    Hue counts more than how full a colour is: photographs are pale, and a pale blue is no grey.
+    """
+    (own,) = oklab(np.array([rgb], np.float64))
+    chroma, others = np.linalg.norm(own[1:]), np.linalg.norm(_NAMED_OKLAB[:, 1:], axis=1)
+    lightness = np.abs(_NAMED_OKLAB[:, 0] - own[0])
+    if chroma < _GREY:
+        apart = np.where(others < _GREY, lightness, np.inf)
+    else:
+        hues = _NAMED_OKLAB[:, 1:] / np.maximum(others, _GREY)[:, None]
+        turned = np.linalg.norm(hues - own[1:] / chroma, axis=1)
+        apart = np.hypot(np.hypot(lightness, _HUE * turned), _FULLNESS * (others - chroma))
+        apart[others < _GREY] = np.inf
     return _NAMES[int(np.argmin(apart))]

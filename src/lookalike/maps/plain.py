@@ -2,7 +2,7 @@
 
 Between the thousand classes and "animal" WordNet has many that nobody would write on a map, like
 "odonate", "chordate" or "commodity". The plain ones were picked by hand from all 852 above the
-classes, without looking at what any library holds. Classes themselves are all said.
+classes. Classes themselves are all said.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from lookalike.errors import InputError, LookalikeError
 from lookalike.library import Library
 from lookalike.maps import sheets
+from lookalike.query.search import Method
 from lookalike.query.terms import parse_expression
 from lookalike.types import SearchResult, label_dict
 from lookalike.web import cuts, selections
@@ -136,8 +137,13 @@ class MapApi:
     async def alike(self, request: Request) -> Response:
         """The records most like that of a row, with their rows."""
         row, k = int(request.path_params["row"]), number(request, "k", 24, 1, MOST_HITS)
-        by_id = self._of_chart
-        return as_json(await by_id(request, lambda c, lib: answer(c, lib.search(c.id_of(row), k))))
+
+        def ask(chart: Chart, library: Library) -> dict[str, Any]:
+            options = chart.chart.options
+            method = Method(by=options.by)  # what is near on the map, is alike beside it
+            return answer(chart, library.search(chart.id_of(row), k, method, space=options.space))
+
+        return as_json(await self._of_chart(request, ask))
 
     async def search(self, request: Request) -> Response:
         """What a query finds (the grammar of terms), with rows."""
@@ -146,7 +152,8 @@ class MapApi:
         terms = parse_expression(query)
 
         def ask(chart: Chart, library: Library) -> dict[str, Any]:
-            return answer(chart, library.search(terms, k, where=where))
+            space = chart.chart.options.space
+            return answer(chart, library.search(terms, k, where=where, space=space))
 
         return as_json(await self._of_chart(request, ask))
 
