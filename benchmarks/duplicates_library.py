@@ -1,6 +1,6 @@
 """A library of half a million pictures with known duplicates: what `duplicates.py --full` measures.
 
-    python benchmarks/duplicates_library.py PHOTOS LIKE OUT [--count 444668] [--copies 0.05] [--plain]
+    python benchmarks/duplicates_library.py PHOTOS LIKE OUT [--count N] [--copies 0.05] [--plain]
 
 LIKE is a library of PHOTOS, whose vectors are imitated; OUT must not exist. What lies in a library
 of files that were indexed lies here without the files, as encoding so many would take an hour:
