@@ -362,6 +362,74 @@ def duplicates_full(result: dict[str, Any]) -> str:
     )
 
 
+def maps(result: dict[str, Any]) -> str:
+    """What layouts keep, and what placing loses."""
+    names = {"trustworthiness": "trustworthiness", "neighbours_kept": "neighbours kept",
+             "purity": "same folder"}  # fmt: skip
+    rows = [
+        [name, f"{own['seconds']:.1f}", *(f"{own[score]:.3f}" for score in names),
+         {True: "yes", False: "no", None: "–"}[own["repeats"]]]
+        for name, own in result["layouts"].items()
+    ]  # fmt: skip
+    placed = [
+        [one["later"], f"{one['placed']:.1%}", f"{one['purity_of_placed']:.3f}",
+         f"{one['purity']:.3f}", f"{one['far']:.1%}"]
+        for one in result["placed"]
+    ]  # fmt: skip
+    return (
+        f"{result['records']:,} photos; the share of the ten nearest in the same folder is"
+        f" {result['purity_of_space']:.3f} in 64 dimensions.\n\n"
+        + table(["layout", "seconds", *names.values(), "repeats"], rows)
+        + "\n\nA part of the records placed on a map of the others:\n\n"
+        + table(["later", "of all", "same folder, of placed", "of all records", "far"], placed)
+        + "\n"
+    )
+
+
+def maps_large(result: dict[str, Any]) -> str:
+    """Seconds and memory of ``lookalike map``."""
+    steps = list(result["runs"][0]["steps"])
+    rows = [
+        [f"{run['records']:,}", *(f"{run['steps'].get(step, 0):.0f}" for step in steps),
+         f"{run['seconds']:.0f} ({run['cpu_seconds']:.0f})", megabytes(run["peak_bytes"]),
+         ", ".join(map(str, run["clusters"])),
+         f"{run['placing']['records']:,}: {run['placing']['seconds']:.1f}",
+         f"{run['scores']['trustworthiness']:.3f}, {run['scores']['neighbours_kept']:.3f}",
+         "yes" if run["repeats"] else "no", f"{run['load']}"]
+        for run in result["runs"]
+    ]  # fmt: skip
+    head = [
+        "records", *steps, "all (processor)", "peak", "clusters", "placing, s",
+        "trust, kept", "repeats", "load",
+    ]  # fmt: skip
+    return "Seconds, from a library of which nothing was made before.\n\n" + table(head, rows)
+
+
+def clusters(result: dict[str, Any]) -> str:
+    """How clusters and their names fit folders."""
+    found = result["folders"]
+    rows = [
+        [method, str(own["parameters"]["clusters"]), f"{own['parameters']['noise']:.1%}",
+         f"{own['nmi']:.3f}", f"{own['ari']:.3f}", f"{own['names']['fit']:.3f}",
+         f"{own['names']['fit_of_nameable']:.3f}"]
+        for method, own in found.items()
+        if isinstance(own, dict)
+    ]  # fmt: skip
+    head = ["method", "clusters", "in none", "NMI", "ARI", "name fits", "of those nameable"]
+    return f"{found['records']:,} photos in {found['folders']} folders.\n\n" + table(head, rows)
+
+
+def map_exports(result: dict[str, Any]) -> str:
+    """What exports cost."""
+    rows = [
+        [form, f"{own['seconds']:.0f}", f"{own['cpu_seconds']:.0f}", f"{own['peak_mb']:,.0f} MB",
+         megabytes(own["bytes"])]
+        for form, own in result["forms"].items()
+    ]  # fmt: skip
+    head = ["form", "seconds", "of processor", "peak", "written"]
+    return f"From {result['records']:,} records.\n\n" + table(head, rows)
+
+
 def encoders(result: dict[str, Any]) -> str:
     rows = [
         [
@@ -518,6 +586,10 @@ SECTIONS = [
         "duplicates.py --full LIBRARY",
         duplicates_full,
     ),
+    ("maps", "Maps of photos", "maps.py SMALL", maps),
+    ("maps-large", "Maps of many records", "maps.py --large LIBRARY ...", maps_large),
+    ("clusters", "Clusters and their names", "clusters.py SMALL --full LIBRARY", clusters),
+    ("map_exports", "Exports of a map", "map_exports.py LIBRARY", map_exports),
     ("peers", "Beside FAISS and numba", "peers.py LIBRARY --peers-python PYTHON", peers),
     ("full", "Half a million files", "full.py FILES LIBRARY", full),
     (
