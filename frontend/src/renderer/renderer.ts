@@ -470,6 +470,7 @@ export class MapRenderer {
   }
 
   private before(row: number, other: number): boolean {
+    if (this.marks.source >= 0 && (row === this.marks.source || other === this.marks.source)) return row === this.marks.source;
     const [a, b] = [this.emphasised.has(row), this.emphasised.has(other)];
     return a === b ? rank(row) < rank(other) : a;
   }
