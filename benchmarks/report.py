@@ -405,6 +405,30 @@ def maps_large(result: dict[str, Any]) -> str:
     return "Seconds, from a library of which nothing was made before.\n\n" + table(head, rows)
 
 
+def viewer(result: dict[str, Any]) -> str:
+    """How soon the page of a map is there, and how it moves."""
+    rows = []
+    for own in result["maps"]:
+        first, moving = own["seconds_to_first_picture"], own["moving_whole_map"]
+        sheets = own["with_thumbnails"]
+        rows.append([
+            f"{own['rows']:,}", f"{own['points_mb']:.1f} MB",
+            f"{first['median']:.2f} ({first['lowest']:.2f} to {first['highest']:.2f})",
+            f"{own['seconds_again']['median']:.2f}",
+            f"{moving['ms_between_frames']['median']}, {moving['ms_between_frames']['p95']}",
+            f"{moving['seconds_until_whole_again']:.1f}",
+            f"{sheets['sheets_while_panning']} in {sheets['frames']} frames, {sheets['kb']} KB",
+        ])  # fmt: skip
+    head = [
+        "points", "payload", "first picture, s", "again, s",
+        "ms between frames (median, 95 %)", "whole again, s", "sheets in a pan",
+    ]  # fmt: skip
+    return (
+        f"Chromium {result['chromium']}, headless, software GL; points are made up. While the whole"
+        " map moves, part of the points is drawn, and all once it rests.\n\n" + table(head, rows)
+    )
+
+
 def clusters(result: dict[str, Any]) -> str:
     """How clusters and their names fit folders."""
     found = result["folders"]
@@ -589,6 +613,7 @@ SECTIONS = [
     ("maps", "Maps of photos", "maps.py SMALL", maps),
     ("maps-large", "Maps of many records", "maps.py --large LIBRARY ...", maps_large),
     ("clusters", "Clusters and their names", "clusters.py SMALL --full LIBRARY", clusters),
+    ("viewer", "The page of a map", "viewer.py", viewer),
     ("map_exports", "Exports of a map", "map_exports.py LIBRARY", map_exports),
     ("peers", "Beside FAISS and numba", "peers.py LIBRARY --peers-python PYTHON", peers),
     ("full", "Half a million files", "full.py FILES LIBRARY", full),

@@ -5,6 +5,7 @@ Times mean nothing here; that answers are right does.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,15 @@ def test_every_export_of_a_map_is_timed_and_weighed(tmp_path: Path) -> None:
     assert len(result["forms"]) == 11
     for figures in result["forms"].values():
         assert min(figures[name] for name in ("seconds", "peak_mb", "bytes")) > 0
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium: no page is looked at")
+def test_the_page_of_a_map_is_timed(tmp_path: Path) -> None:
+    (own,) = short("viewer", tmp_path)["maps"]
+    assert own["rows"] == 5_000
+    assert 0 < own["seconds_to_first_picture"]["median"] < 30
+    assert own["with_thumbnails"]["thumbnails"] > 0
 
 
 def test_no_benchmark_is_left_without_a_test() -> None:
