@@ -12,6 +12,8 @@ import hashlib
 import io
 import os
 import re
+import stat
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,13 +63,16 @@ def read(path: str, limits: Limits = Limits()) -> ReadFile:
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
-            if status.st_size > limits.megabytes * 1e6:
+            if stat.S_ISCHR(status.st_mode):
+                raise ImageError(Reason.READ_ERROR, "a device, not a file")
+            most = limits.megabytes * 1e6
+            data = b"" if status.st_size > most else file.read(int(min(most + 1, sys.maxsize)))
+            size = max(status.st_size, len(data))  # a pipe has none before it ends
+            if size > most:
                 raise ImageError(
                     Reason.TOO_MANY_BYTES,
-                    f"{status.st_size / 1e6:.0f} MB exceeds {limits.megabytes:g} MB;"
-                    " raise --max-megabytes",
+                    f"{size / 1e6:.0f} MB exceeds {limits.megabytes:g} MB; raise --max-megabytes",
                 )
-            data = file.read()
     except PermissionError as error:
         raise ImageError(Reason.NO_PERMISSION, error.strerror or "") from error
     except OSError as error:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from .command import Command
 from .conftest import Disk
-from .gallery import NAMES, UNDECODABLE, crops
+from .gallery import NAMES, UNDECODABLE, crops, photo
 
 PHOTOS = 60
 SCRIPT = "<script>document.title='run'<!--.jpg"
@@ -43,6 +43,62 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> Command:
     command("index", folder).done()
     command("map").done()
     return command
+
+
+FORMS_BUT_FOLDERS = ("csv", "png", "html")
+
+
+@pytest.mark.parametrize("form", FORMS_BUT_FOLDERS)
+def test_a_folder_is_told_before_any_work(mapped: Command, tmp_path: Path, form: str) -> None:
+    (tmp_path / "a.png").mkdir()
+    mapped("map", "--seed", "9", "export", form, "--out", tmp_path / "a.png").refused(
+        1, "Is a directory"
+    )
+
+
+def test_a_line_is_no_file(mapped: Command, tmp_path: Path) -> None:
+    answer = mapped("map", "export", "csv", "--out", "-", cwd=tmp_path)
+    answer.refused(2, "-: an export is a file")
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.parametrize("rows", ["0", "-1", "x", "1e3", "9" * 30])
+def test_rows_are_a_number_or_all(mapped: Command, tmp_path: Path, rows: str) -> None:
+    mapped("map", "export", "csv", f"--rows={rows}", "--out", tmp_path / "a.csv").refused(
+        2, "a number from 1 on is needed, or all"
+    )
+
+
+@pytest.mark.parametrize("form", ["csv", "tensorboard"])
+def test_the_library_itself_is_never_written_over(mapped: Command, form: str) -> None:
+    place = mapped.library / ("catalog.sqlite" if form == "csv" else "derived/new")
+    mapped("map", "export", form, "--out", place).refused(2, "lies in the library itself")
+    mapped("map", "study", "--out", mapped.library / "x").refused(2, "lies in the library itself")
+    mapped("doctor").done()
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("sprite.jpg", ("export", "tensorboard")), ("overview.png", ("study",))],
+)
+def test_a_folder_with_a_picture_of_the_library_is_never_replaced(
+    mapped: Command, tmp_path: Path, name: str, command: tuple[str, ...]
+) -> None:
+    other = mapped.copy(tmp_path / "copy")
+    (tmp_path / "mine").mkdir()
+    photo("coffee.png").resize((90, 60)).save(tmp_path / "mine" / name)
+    other("index", tmp_path / "mine").done()
+    other("map", *command, "--out", tmp_path / "mine").refused(2, name, "only read")
+    assert (tmp_path / "mine" / name).exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--seed", "9" * 23), ("--clusters", "kmeans", "--count", "9" * 23)],
+    ids=["seed", "count"],
+)
+def test_huge_numbers_are_refused(mapped: Command, option: tuple[str, ...]) -> None:
+    mapped("map", *option).refused(2, option[-2].strip("-"), "9999", "to ")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -431,6 +431,21 @@ def test_a_file_of_too_many_bytes_is_refused_with_limit_and_cure(tmp_path: Path)
     assert error.detail == "3 MB exceeds 2.5 MB; raise --max-megabytes"
 
 
+def test_a_device_is_no_file() -> None:
+    """/dev/zero has no end."""
+    error = unreadable(Path("/dev/zero"))
+    assert (error.reason, error.detail) == (Reason.READ_ERROR, "a device, not a file")
+
+
+def test_a_pipe_is_read_as_far_as_is_allowed(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "wb") as file:
+        file.write(bytes(3_000))
+    with open(reading, "rb"):
+        error = unreadable(Path(f"/dev/fd/{reading}"), Limits(megabytes=0.002))
+        assert error.reason == Reason.TOO_MANY_BYTES
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_forbidden_file_has_no_permission(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"abc")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -239,6 +242,117 @@ def test_damaged_files_are_made_anew(tmp_path: Path, pattern: str, how: str) -> 
             {"cut": data[: len(data) // 2], "empty": b"", "other": b"[]" + data[2:]}[how]
         )
     assert_same(Made(tmp_path, table_of(ROWS)).map(AGGLOMERATIVE), chart)
+
+
+FEW = 60
+
+
+@functools.cache
+def few() -> tuple[PictureMap, dict[str, bytes]]:
+    """A map of few records, and what is kept of it by path."""
+    with tempfile.TemporaryDirectory() as folder:
+        chart = Made(Path(folder), table_of(FEW)).map(AGGLOMERATIVE)
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        return chart, {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def kept_few(folder: Path) -> PictureMap:
+    """That map, and its files in a folder."""
+    chart, files = few()
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return chart
+
+
+EDITS: dict[str, Any] = {
+    "layout reach": ("layout.json", ["reach"], 1e999),
+    "layout parameters": ("layout.json", ["parameters"], [1]),
+    "layout parameter": ("layout.json", ["parameters", "iterations"], float("nan")),
+    "layout rows": ("layout.json", ["source_rows"], 1e999),
+    "layout rows below": ("layout.json", ["source_rows"], -1),
+    "layout space": ("layout.json", ["options", "space"], ["toy"]),
+    "layout method": ("layout.json", ["options", "method"], "umap"),
+    "layout dims": ("layout.json", ["options", "dims"], True),
+    "levels": ("clusters.json", ["levels"], "ab"),
+    "clusters size": ("clusters.json", ["levels", -1, 0, "size"], 10**30),
+    "clusters infinite": ("clusters.json", ["levels", -1, 0, "size"], 1e999),
+    "clusters centre": ("clusters.json", ["levels", -1, 0, "centre"], [0.1, float("nan")]),
+    "clusters flat": ("clusters.json", ["levels", -1, 0, "centre"], [0.1]),
+    "clusters medoid": ("clusters.json", ["levels", -1, 0, "medoid"], 7),
+    "clusters exemplars": ("clusters.json", ["levels", -1, 0, "exemplars"], ["x"]),
+    "clusters method": ("clusters.json", ["method"], None),
+    "clusters parameters": ("clusters.json", ["parameters"], "x"),
+    "grouping parents": ("grouping.json", ["coarser"], [[99] * 6]),
+    "grouping infinite": ("grouping.json", ["coarser"], [[10**30] * 6]),
+    "grouping parameters": ("grouping.json", ["parameters"], {"a": [1]}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_a_changed_json_file_says_is_not_believed(tmp_path: Path, edit: str) -> None:
+    chart = kept_few(tmp_path)
+    name, (*way, last), value = EDITS[edit]
+    for path in (tmp_path / "maps").rglob(f"*.{name}"):
+        facts = place_in = json.loads(path.read_text())
+        for step in way:
+            place_in = place_in[step]
+        place_in[last] = value
+        path.write_text(json.dumps(facts))
+    if name == "grouping.json":
+        remove(tmp_path, "clusters.json")
+    assert_same(Made(tmp_path, table_of(FEW)).map(AGGLOMERATIVE), chart)
+    assert len(states(tmp_path / "maps", lambda options: table_of(FEW))) == 1
+
+
+def remove(folder: Path, name: str) -> None:
+    for path in (folder / "maps").rglob(f"*.{name}"):
+        path.unlink()
+
+
+SHAPES: dict[str, Any] = {
+    "objects": lambda array: np.array([{"a": 1}] * len(array), object),
+    "one less": lambda array: array[:-1],
+    "none": lambda array: array[:0],
+    "one number": lambda array: np.array(3, "i4"),
+    "a column": lambda array: array.reshape(len(array), -1)[:, :1],
+    "far out": lambda array: np.full(array.shape, 10**6, "f8" if array.ndim == 2 else "i4"),
+    "nan": lambda array: np.full(array.shape, np.nan, "f8"),
+}
+
+
+@pytest.mark.parametrize("name", ["finest", "leaf", "merges", "of", "placed", "far", "ids"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_arrays_that_do_not_fit_are_not_taken(tmp_path: Path, name: str, shape: str) -> None:
+    chart = kept_few(tmp_path)
+    for path in (tmp_path / "maps").rglob(f"*.{name}.npy"):
+        changed = SHAPES[shape](np.load(path))
+        with open(path, "wb") as file:
+            np.save(file, changed, allow_pickle=True)
+    if name in ("finest", "leaf", "merges"):
+        remove(tmp_path, "clusters.json")
+    assert_same(Made(tmp_path, table_of(FEW)).map(AGGLOMERATIVE), chart)
+
+
+@pytest.mark.parametrize("name", ["mean", "axes", "centres"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_axes_that_do_not_fit_are_not_taken(tmp_path: Path, name: str, shape: str) -> None:
+    chart = kept_few(tmp_path)
+    for path in (tmp_path / "maps").rglob("*.space.npz"):
+        stored = dict(np.load(path))
+        np.savez(path, **{**stored, name: SHAPES[shape](stored[name])})
+    again = Made(tmp_path, table_of(FEW))
+    assert_same(again.map(AGGLOMERATIVE), chart)
+    assert np.isfinite(again.maker.points(chart)).all()
+
+
+def test_a_layout_in_the_folder_of_another_is_not_taken(tmp_path: Path) -> None:
+    kept_few(tmp_path)
+    (tsne,) = (tmp_path / "maps").iterdir()
+    tsne.rename(tmp_path / "maps" / tsne.name.replace("tsne", "umap"))
+    made = Made(tmp_path, table_of(FEW))
+    made.map(MapOptions(method="umap"))
+    assert "layout" in made.steps
 
 
 def test_positions_of_other_records_are_not_taken(tmp_path: Path) -> None:

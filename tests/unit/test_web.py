@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -344,7 +345,7 @@ def test_a_selection_is_exported(
         ("/api/map/none", 400, "maps are: tsne"),
         ("/api/map/{name}/colourings/none", 400, "colouring 'none': not known"),
         ("/api/map/{name}/pictures/12", 400, "rows 0 to 11"),
-        ("/api/map/{name}/pictures/x", 404, "Not Found"),
+        ("/api/map/{name}/pictures/x", 400, "a number from 0 on"),
         ("/api/map/{name}/pictures/1/alike?k=0", 400, "k '0': a whole number from 1"),
         ("/api/map/{name}/pictures/1/alike?k=x", 400, "k 'x'"),
         ("/api/map/{name}/search", 400, "a term is missing"),
@@ -368,6 +369,69 @@ def test_what_cannot_be_had_is_said_in_one_line(
     line = answer.json()["error"]
     assert words in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "path", ["/pictures/" + "9" * 5_000, "/search?q=" + "x" * 50_000, "/colourings/" + "y" * 5_000]
+)
+def test_what_was_asked_for_is_repeated_in_short(client: TestClient, base: str, path: str) -> None:
+    answer = client.get(base + path)
+    assert answer.status_code == 400
+    assert len(answer.json()["error"]) < 500
+
+
+def test_a_server_waits_for_no_pipe_and_no_device(
+    client: TestClient, base: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", Path("/dev/zero"), tmp_path):
+        answer = client.get(f"{base}/search", params={"q": str(path)})
+        assert answer.json()["error"] == f"{path}: not a file; give a picture"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(5, "Input/output error", "/x/y"), "/x/y: Input/output error; check the disk"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line(filled: Library, error: Exception, words: str) -> None:
+    def failing(library: Library, options: MapOptions) -> PictureMap:
+        raise error
+
+    app = create_app(filled.folder, make=failing)
+    client = TestClient(app, base_url=ORIGIN)
+    (one,) = client.get("/api/map").json()
+    answer = client.get(f"/api/map/{one['name']}")
+    assert answer.status_code == 500
+    assert words in answer.json()["error"]
+
+
+def test_a_client_that_breaks_off_or_is_slow_leaves_no_trace(filled: Library) -> None:
+    program = "import sys; from lookalike.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "map", "--serve", "--library", str(filled.folder)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        line = next(line for line in server.stderr if "http://" in line)
+        port = int(line.split("127.0.0.1:")[1].split("/")[0])
+        url = f"http://127.0.0.1:{port}"
+        (one,) = json.loads(urllib.request.urlopen(f"{url}/api/map").read())
+        head = (
+            f"POST /api/map/{one['name']}/sheet HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"Origin: {url}\r\nContent-Length: 400\r\n\r\nab"
+        )
+        slow, gone = (socket.create_connection(("127.0.0.1", port)) for _ in range(2))
+        with slow:
+            for client in (slow, gone):
+                client.sendall(head.encode())
+            urllib.request.urlopen(f"{url}/api/map").read()
+            gone.close()
+            urllib.request.urlopen(f"{url}/api/map").read()
+            server.send_signal(signal.SIGINT)
+            said = server.stderr.read()
+    assert "Traceback" not in said
+    assert server.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lookalike.cli.map_options import WHICH, add_map_options, keep_earlier, map_options
-from lookalike.cli.output import add_library_option, check_folder, check_place, talk, write_file
+from lookalike.cli.output import (
+    add_library_option,
+    check_contents,
+    check_folder,
+    check_place,
+    talk,
+    write_file,
+)
 from lookalike.cli.steps import Steps
 from lookalike.errors import InputError
 from lookalike.library import Library
@@ -33,7 +40,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="for TensorBoard, Embedding Atlas, tables, print, or as a page without a server",
         description="Write a map in another form. It is written whole or not at all.",
     )
-    forms = parser.add_subparsers(metavar="FORM", required=True)
+    forms = parser.add_subparsers(dest="form", metavar="FORM", required=True)
     _add_tensorboard(forms)
     _add_tables(forms)
     _add_png(forms)
@@ -64,10 +71,9 @@ def _add_rows(parser: argparse.ArgumentParser, usual: int | None) -> None:
 def _rows(text: str) -> int | None:
     if text == "all":
         return None
-    rows = int(text)
-    if rows < 1:
-        raise argparse.ArgumentTypeError(f"{rows}: at least 1")
-    return rows
+    if not (text.isdecimal() and len(text) < 20 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}: a number from 1 on is needed, or all")
+    return int(text)
 
 
 def _add_tensorboard(forms: Forms) -> None:
@@ -193,12 +199,21 @@ def run_png(options: argparse.Namespace) -> int:
     return _export(options, lambda source, path: write_scatter(source, path, points))
 
 
+def check_out(library: Library, out: Path, form: str) -> None:
+    """Raise, before minutes of work, for a place where an export cannot go."""
+    if str(out) == "-":
+        raise InputError("-: an export is a file; name one, or ./- for one of this name")
+    if form != "tensorboard":
+        check_place(library, out, "the export")
+    else:
+        check_contents(library, out, "the export")
+
+
 def _export(options: argparse.Namespace, write: Writer) -> int:
     """Make or open the map, and have it written."""
     asked = map_options(options)
     with Library.open(options.library) as library:
-        if not options.out.is_dir():
-            check_place(library, options.out, "the export")
+        check_out(library, options.out, options.form)
         with Steps() as step:
             source = library.map_source(library.map(asked, step))
         written: list[int] = []

@@ -13,6 +13,7 @@ import numpy as np
 from lookalike.cli.map_options import keep_earlier
 from lookalike.cli.output import (
     add_library_option,
+    check_contents,
     check_folder,
     print_json,
     talk,
@@ -80,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
     with Library.open(options.library) as library:
         check_folder(options.out, "the study")
         check_study_folder(options.out)
+        check_contents(library, options.out, "the study")
         label = _labelling(library, options.labels)
         studio = Studio(library.map, library.map_source, label, talk)
         found: list[Study] = []

@@ -105,6 +105,7 @@ def check_place(
             f"{path}: is a picture of the library or an input, which are only read; name another"
             f" file for {what}"
         )
+    check_outside(library, path, what)
     folder = os.path.dirname(os.path.abspath(path))
     written = path if os.path.exists(path) else folder
     if not os.path.isdir(folder):
@@ -122,6 +123,24 @@ def check_folder(path: Path, what: str) -> None:
         raise unwritable(path, what, _os_error(errno.ENOENT))
     if not os.access(above, os.W_OK):
         raise unwritable(path, what, _os_error(errno.EACCES))
+
+
+def check_contents(library: Library, folder: Path, what: str) -> None:
+    """Raise InputError for a folder in the library, or with a picture of it, to be written anew."""
+    check_outside(library, folder, what)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if library.is_original(path):
+            raise InputError(
+                f"{path}: is a picture of the library, which is only read; name another folder"
+                f" for {what}"
+            )
+
+
+def check_outside(library: Library, path: Path, what: str) -> None:
+    """Raise InputError for a place among the library's own files."""
+    own = os.path.realpath(library.folder)
+    if os.path.commonpath([own, os.path.realpath(path)]) == own:
+        raise InputError(f"{path}: lies in the library itself; name another place for {what}")
 
 
 def _same_file(one: str | Path, other: str) -> bool:

@@ -20,6 +20,12 @@ CLUSTERINGS = ("hdbscan", "kmeans", "dbscan", "agglomerative", "evoc")
 TSNE_3D_ROWS = 50_000
 """Records of a 3-D t-SNE at most; UMAP has no such limit."""
 
+MOST_SEED = 2**32 - 1
+"""What generators of random numbers take."""
+
+MOST_CLUSTERS = 1_000_000
+"""That can be asked for; there are never more than records."""
+
 Parameters = Mapping[str, float | int | str]
 """What a method was given or found by itself, as it is told to the user."""
 
@@ -51,16 +57,16 @@ class MapOptions:
                 raise InputError(f"{name} {value!r}: not known; use one of: {', '.join(known)}")
         if self.dims not in (2, 3):
             raise InputError(f"dims {self.dims}: a map has 2 or 3")
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed}: at least 0")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise InputError(f"seed {self.seed}: from 0 to {MOST_SEED}")
         if self.count is not None:
             if self.clusters not in ("kmeans", "agglomerative"):
                 raise InputError(
                     f"count {self.count}: {self.clusters} finds the number of clusters itself;"
                     " choose kmeans or agglomerative"
                 )
-            if self.count < 2:
-                raise InputError(f"count {self.count}: at least 2 clusters")
+            if not 2 <= self.count <= MOST_CLUSTERS:
+                raise InputError(f"count {self.count}: from 2 to {MOST_CLUSTERS} clusters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class Source(Protocol):
     def table(self) -> IdentifiedRows:
         """The rows, of which those that live have records."""
 
+    @property
+    def dim(self) -> int:
+        """Numbers of a row before it is reduced."""
+
     def digest(self, rows: int) -> str:
         """What depends on the first rows: another space or library gives another one."""
 
@@ -75,6 +79,10 @@ class Meaning:
     def table(self) -> VectorTable:
         return self._table
 
+    @property
+    def dim(self) -> int:
+        return self._table.dim
+
     def digest(self, rows: int) -> str:
         return table_digest(self.table, rows)
 
@@ -97,6 +105,10 @@ class Colour:
     @property
     def table(self) -> HistogramTable:
         return self._table
+
+    @property
+    def dim(self) -> int:
+        return BINS
 
     def digest(self, rows: int) -> str:
         first = next(self._roots(np.arange(min(rows, 16))), np.empty((0, BINS), np.float32))

@@ -25,6 +25,14 @@ from lookalike.indexes.regions import Regions
 from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, Parameters, Tree
 from lookalike.maps.clusters.grouping import Grouping
 from lookalike.maps.placing import REFIT_FAR, REFIT_PLACED
+from lookalike.maps.soundness import (
+    check_array,
+    check_clustering,
+    check_grouping,
+    check_options,
+    check_parameters,
+    check_reduction,
+)
 from lookalike.stores.base import IdentifiedRows
 from lookalike.types import FloatArray, IdArray
 
@@ -32,6 +40,9 @@ _VERSION = "v1"
 _LAYOUT = "layout.json"
 _GROUPING = "grouping.json"
 _CLUSTERS = "clusters.json"
+
+_UNSOUND = (*DAMAGED, ArithmeticError, AttributeError, InputError, TypeError)
+"""What reading a set raises that is damaged, or says what cannot be."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,11 @@ def layout_name(options: MapOptions, space: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.-]', '_', by)}-{options.method}-{options.dims}d{where}{seed}"
 
 
+def layout_key(options: MapOptions, space: str) -> MapOptions:
+    """What of the options a layout depends on: equal for equal layouts."""
+    return replace(options, clusters="hdbscan", count=None, space=space)
+
+
 def clusters_name(options: MapOptions) -> str:
     """The name of a clustering's folder."""
     return options.clusters + ("" if options.count is None else f"-{options.count}")
@@ -86,13 +102,13 @@ class LayoutFolder:
     def load(self) -> Layout | None:
         """The kept layout, or None."""
         for stem, facts in _sets(self.folder, _LAYOUT):
-            with contextlib.suppress(*DAMAGED, InputError, TypeError):
+            with contextlib.suppress(*_UNSOUND):
                 return self._read(stem, facts)
         return None
 
     def _read(self, stem: str, facts: Mapping[str, Any]) -> Layout:
         options = MapOptions(**facts["options"])
-        options.check()
+        check_options(options)
         arrays = {
             name: self._derived.array(f"{stem}.{name}.npy")
             for name in ("ids", "positions", "placed", "far", "of")
@@ -109,17 +125,18 @@ class LayoutFolder:
             ("far", "?", (rows,)),
             ("of", "i4", (rows,)),
         ):
-            if arrays[name].dtype != np.dtype(dtype) or arrays[name].shape != shape:
-                raise ValueError(f"{stem}: {name} is not of the expected shape")
+            check_array(name, arrays[name], dtype, shape)
         regions = Regions(centres, arrays["of"])
-        if rows and not -1 <= int(regions.of.min()) <= int(regions.of.max()) < len(centres):
+        check_reduction(reduction, centres)
+        check_parameters(facts["parameters"])
+        if not -1 <= int(regions.of.min()) <= int(regions.of.max()) < len(centres):
             raise ValueError(f"{stem}: regions out of range")
         layout = Layout(
             options, arrays["ids"], arrays["positions"], arrays["placed"], arrays["far"], regions,
             reduction, float(facts["reach"]), facts["parameters"], int(facts["source_rows"]),
             str(facts["source_digest"]),
         )  # fmt: skip
-        if stem != _layout_stem(layout):
+        if not layout.reach >= 0 or layout.source_rows < 1 or stem != _layout_stem(layout):
             raise ValueError(f"{stem}: was changed")
         return layout
 
@@ -137,7 +154,7 @@ class LayoutFolder:
 
         facts = {
             "format_version": 1,
-            "options": asdict(replace(layout.options, clusters="hdbscan", count=None)),
+            "options": asdict(layout_key(layout.options, str(layout.options.space))),
             "parameters": dict(layout.parameters),
             "reach": layout.reach,
             "source_rows": layout.source_rows,
@@ -162,12 +179,15 @@ class LayoutFolder:
         """Names of the kept clusterings, by name."""
         return sorted(path.parent.name for path in self.folder.glob(f"clusters/*/*.{_CLUSTERS}"))
 
-    def load_clusters(self, name: str, layout: str) -> Clustering | None:
-        """A kept clustering of the layout with this digest, or None."""
+    def load_clusters(self, name: str, layout: Layout) -> Clustering | None:
+        """A kept clustering of this layout, or None."""
+        rows, dims = layout.positions.shape
         for stem, facts in _sets(self.folder / "clusters" / name, _CLUSTERS):
-            if stem == f"{_VERSION}-{layout}":
-                with contextlib.suppress(*DAMAGED, TypeError, AttributeError):
-                    return self._read_clusters(name, stem, facts)
+            if stem == f"{_VERSION}-{layout.digest}":
+                with contextlib.suppress(*_UNSOUND):
+                    clustering = self._read_clusters(name, stem, facts)
+                    check_clustering(clustering, rows, dims)
+                    return clustering
         return None
 
     def _read_clusters(self, name: str, stem: str, facts: Mapping[str, Any]) -> Clustering:
@@ -175,20 +195,20 @@ class LayoutFolder:
         of = derived.array(f"{stem}.of.npy")
         levels = []
         for row, clusters in zip(of, facts["levels"], strict=True):
-            if row.dtype != np.int32 or not -1 <= row.min() <= row.max() < max(1, len(clusters)):
-                raise ValueError(f"{stem}: clusters out of range")
             levels.append(Level(row, tuple(map(Cluster.from_dict, clusters))))
         tree = None
         if facts["tree"]:
             tree = Tree(derived.array(f"{stem}.leaf.npy"), derived.array(f"{stem}.merges.npy"))
         return Clustering(facts["method"], facts["parameters"], tuple(levels), tree)
 
-    def load_grouping(self, name: str, layout: str) -> Grouping | None:
-        """Clusters of the layout with this digest that had no names yet, or None."""
+    def load_grouping(self, name: str, layout: Layout) -> Grouping | None:
+        """Clusters of this layout that had no names yet, or None."""
         for stem, facts in _sets(self.folder / "clusters" / name, _GROUPING):
-            if stem == f"{_VERSION}-{layout}":
-                with contextlib.suppress(*DAMAGED, TypeError):
-                    return self._read_grouping(name, stem, facts)
+            if stem == f"{_VERSION}-{layout.digest}":
+                with contextlib.suppress(*_UNSOUND):
+                    grouping = self._read_grouping(name, stem, facts)
+                    check_grouping(grouping, len(layout.ids))
+                    return grouping
         return None
 
     def _read_grouping(self, name: str, stem: str, facts: Mapping[str, Any]) -> Grouping:
@@ -198,10 +218,7 @@ class LayoutFolder:
             tree = Tree(derived.array(f"{stem}.leaf.npy"), derived.array(f"{stem}.merges.npy"))
         coarser = tuple(np.array(parents, np.int32) for parents in facts["coarser"])
         finest = derived.array(f"{stem}.finest.npy")
-        grouping = Grouping(finest, facts["parameters"], tree, coarser)
-        if any(len(parents) != grouping.count for parents in coarser):
-            raise ValueError(f"{stem}: levels do not fit")
-        return grouping
+        return Grouping(finest, facts["parameters"], tree, coarser)
 
     def keep_grouping(self, name: str, layout: str, grouping: Grouping) -> None:
         """Keep clusters that have no names yet."""

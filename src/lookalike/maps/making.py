@@ -20,7 +20,7 @@ from lookalike.maps.clusters import group, recut
 from lookalike.maps.clusters.grouping import Grouping
 from lookalike.maps.evidence import Evidence
 from lookalike.maps.ground import Source, ground_of, nearest_known
-from lookalike.maps.kept import Layout, LayoutFolder, clusters_name, layout_name
+from lookalike.maps.kept import Layout, LayoutFolder, clusters_name, layout_key, layout_name
 from lookalike.maps.layout import lay_out
 from lookalike.maps.names import describe
 from lookalike.maps.placing import FAR_SHARE, PLACED_BY, majority, place
@@ -64,7 +64,7 @@ class MapMaker:
             raise InputError("no record for a map; index a folder, or change the condition")
         kept = LayoutFolder(self._folder / layout_name(options, self._space))
         layout = None if refit else kept.load()
-        if layout is not None and self._fits(layout):
+        if layout is not None and self._fits(layout, options):
             layout = self._updated(kept, layout)
         else:
             layout = self._laid_out(options)
@@ -81,8 +81,12 @@ class MapMaker:
         reduction = self._source.fit() if kept is None else kept.reduction
         return self._source.points(reduction)[self._rows(chart.ids)]
 
-    def _fits(self, layout: Layout) -> bool:
-        """Whether a layout is of this source, and anything of it is left."""
+    def _fits(self, layout: Layout, options: MapOptions) -> bool:
+        """Whether a layout is the one asked for, of this source, and anything of it is left."""
+        if layout_key(layout.options, self._space) != layout_key(options, self._space):
+            return False
+        if len(layout.reduction.mean) != self._source.dim:
+            return False
         rows = layout.source_rows
         table = self._source.table
         if rows > len(table.ids) or self._source.digest(rows) != layout.source_digest:
@@ -131,7 +135,7 @@ class MapMaker:
             updated, near = _with(old, points[rows[stays]], points[added], self._ids(added))
         kept.keep(updated)
         for name in kept.clusterings():
-            clustering = kept.load_clusters(name, layout.digest)
+            clustering = kept.load_clusters(name, layout)
             if clustering is not None:
                 followed = _followed(clustering, stays, near, updated)
                 kept.keep_clusters(name, updated.digest, followed)
@@ -144,11 +148,11 @@ class MapMaker:
 
     def _clusters(self, kept: LayoutFolder, layout: Layout, options: MapOptions) -> Clustering:
         name, digest = clusters_name(options), layout.digest
-        clustering = kept.load_clusters(name, digest)
+        clustering = kept.load_clusters(name, layout)
         if clustering is not None:
             return clustering
         points = self._source.points(layout.reduction)[self._rows(layout.ids)]
-        grouping = kept.load_grouping(name, digest)
+        grouping = kept.load_grouping(name, layout)
         if grouping is None:
             asked = options.clusters, points, layout.positions, options.count, options.seed
             grouping = group(*asked, self._stage)

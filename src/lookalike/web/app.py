@@ -15,7 +15,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -86,7 +86,13 @@ def create_app(
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard, hosts=tuple(hosts))],
-        exception_handlers={LookalikeError: _failed, HTTPException: _refused},
+        exception_handlers={
+            LookalikeError: _failed,
+            HTTPException: _refused,
+            ClientDisconnect: _left,
+            OSError: _unread,
+            MemoryError: _full,
+        },
         lifespan=lifespan,
     )
 
@@ -112,3 +118,19 @@ async def _failed(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(f"{request.url.path}: {error.detail}", error.status_code)
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """Who asked has gone before the question was complete; nobody reads this."""
+    return problem(f"{request.url.path}: the request broke off", HTTPStatus.BAD_REQUEST)
+
+
+async def _unread(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    line = f"{error.filename or request.url.path}: {error.strerror or error}; check the disk"
+    return problem(line, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _full(request: Request, error: Exception) -> Response:
+    line = f"{request.url.path}: not enough memory; ask for less"
+    return problem(line, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -7,6 +7,7 @@ server's own pages. Nothing is loaded from elsewhere: the policy for content all
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -48,9 +49,24 @@ class Guard:
             await send(message)
 
         if problem is None:
-            await self._app(scope, receive, send_guarded)
+            await self._answered(scope, receive, send_guarded)
         else:
             await JSONResponse({"error": problem}, 403)(scope, receive, send_guarded)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app's answer; who is still sending when the server ends, is told so."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if not begun:
+                await JSONResponse({"error": "the server ends"}, 503)(scope, receive, send)
 
     def _problem(self, method: str, headers: Headers) -> str | None:
         """Why a request is refused, or None."""

@@ -23,7 +23,7 @@ from lookalike.errors import InputError, LookalikeError
 from lookalike.library import Library
 from lookalike.maps import sheets
 from lookalike.query.search import Method
-from lookalike.query.terms import parse_expression
+from lookalike.query.terms import Term, parse_expression
 from lookalike.types import SearchResult, label_dict
 from lookalike.web import cuts, selections
 from lookalike.web.charts import Chart, Charts
@@ -32,6 +32,8 @@ from lookalike.web.desk import Desk
 MOST_HITS = 1_000
 """Hits that a search from the map gives at most."""
 FOREVER = "private, max-age=31536000, immutable"
+LONGEST_LINE = 400
+"""Characters of what is said of a mistake."""
 CHECKED = "private, no-cache"
 """Kept, but asked for anew whether it still holds; that costs no transfer."""
 
@@ -68,8 +70,8 @@ class MapApi:
             Route(f"{chart}/points", self.points),
             Route(f"{chart}/colourings/{{colouring}}", self.colouring),
             Route(f"{chart}/sheet", self.sheet, methods=["POST"]),
-            Route(f"{chart}/pictures/{{row:int}}", self.picture),
-            Route(f"{chart}/pictures/{{row:int}}/alike", self.alike),
+            Route(f"{chart}/pictures/{{row}}", self.picture),
+            Route(f"{chart}/pictures/{{row}}/alike", self.alike),
             Route(f"{chart}/search", self.search),
             Route(f"{chart}/selection", self.selection, methods=["POST"]),
             Route(f"{chart}/export", self.export, methods=["POST"]),
@@ -121,7 +123,7 @@ class MapApi:
 
     async def picture(self, request: Request) -> Response:
         """What is known of the picture of a row."""
-        row = int(request.path_params["row"])
+        row = row_of(request)
         return as_json(await self._of_pictures(request, lambda c, lib: facts_of(c, lib, row)))
 
     async def thumbnail(self, request: Request) -> Response:
@@ -136,7 +138,7 @@ class MapApi:
 
     async def alike(self, request: Request) -> Response:
         """The records most like that of a row, with their rows."""
-        row, k = int(request.path_params["row"]), number(request, "k", 24, 1, MOST_HITS)
+        row, k = row_of(request), number(request, "k", 24, 1, MOST_HITS)
 
         def ask(chart: Chart, library: Library) -> dict[str, Any]:
             options = chart.chart.options
@@ -150,6 +152,8 @@ class MapApi:
         query, k = request.query_params.get("q", ""), number(request, "k", 200, 1, MOST_HITS)
         where = request.query_params.get("where") or None
         terms = parse_expression(query)
+        for term in terms:
+            check_term(term)
 
         def ask(chart: Chart, library: Library) -> dict[str, Any]:
             space = chart.chart.options.space
@@ -233,6 +237,20 @@ def number(request: Request, name: str, default: int | None, lowest: int, highes
     return value
 
 
+def row_of(request: Request) -> int:
+    """The row in an address; raises InputError for what is none."""
+    text = str(request.path_params["row"])
+    if not (text.isdecimal() and len(text) < 10):
+        raise InputError(f"row {text!r}: a number from 0 on is needed")
+    return int(text)
+
+
+def check_term(term: Term) -> None:
+    """Raise InputError for a pipe or a device, which a server might wait for until it ends."""
+    if term.kind == "file" and os.path.exists(term.value) and not os.path.isfile(term.value):
+        raise InputError(f"{term.value}: not a file; give a picture")
+
+
 def record_id(text: str) -> UUID:
     """An id of a record; raises InputError for what is none."""
     try:
@@ -270,7 +288,9 @@ def packet(found: bytes, headers: dict[str, str] | None = None) -> Response:
 
 
 def problem(line: str, status: int) -> Response:
-    """What went wrong, in one line."""
+    """What went wrong, in one line that can be read: what was asked for may be long."""
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
     return as_json({"error": line}, status)
 
 
