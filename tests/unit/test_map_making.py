@@ -12,7 +12,7 @@ import pytest
 
 from lookalike.errors import InputError
 from lookalike.indexes.graph import GraphCache
-from lookalike.maps import MapOptions, PictureMap
+from lookalike.maps import MapOptions, PictureMap, making
 from lookalike.maps import layout as layout_module
 from lookalike.maps.evidence import Evidence
 from lookalike.maps.ground import Colour, Meaning, ground_of
@@ -188,7 +188,21 @@ def test_a_map_is_made_once(tmp_path: Path) -> None:
     again = Made(tmp_path, table_of(ROWS))
     assert_same(again.map(), chart)
     assert again.steps == []
-    assert len(Made(tmp_path, table_of(ROWS)).map(refit=True)) == ROWS
+    anew = Made(tmp_path, table_of(ROWS))
+    assert_same(anew.map(refit=True), chart)
+    assert anew.steps == first.steps
+
+
+def test_a_map_made_anew_has_the_names_that_are_right_now(tmp_path: Path) -> None:
+    def labelled(ids: Array) -> Evidence:
+        keywords = {UUID(bytes=id_.tobytes()): ["ships"] for id_ in ids}
+        return Evidence.gather(ids, keywords=keywords)
+
+    options = MapOptions(clusters="kmeans", count=2)
+    before = Made(tmp_path, table_of(20)).map(options)
+    after = Made(tmp_path, table_of(20), labelled).map(options, refit=True)
+    assert "Ships" not in {one.name for one in before.clustering.finest.clusters}
+    assert "ships" in " ".join(one.name for one in after.clustering.finest.clusters).lower()
 
 
 def assert_same(one: PictureMap, two: PictureMap) -> None:
@@ -309,6 +323,36 @@ def test_records_that_are_gone_leave_the_map(tmp_path: Path) -> None:
     assert first.size == int((left.clustering.finest.of == 0).sum())
 
 
+def test_a_map_of_which_only_placed_records_are_left_is_made_anew(tmp_path: Path) -> None:
+    for rows in (300, 400):
+        Made(tmp_path, table_of(rows)).map(AGGLOMERATIVE)
+    later = Made(tmp_path, table_of(500, range(300)))
+    chart = later.map(AGGLOMERATIVE)
+    assert "layout" in later.steps
+    assert not chart.placed.any()
+    assert len(chart) == 200
+
+
+def test_where_nothing_is_near_a_record_goes_to_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(points: Array, regions: Any, rows: Array, k: int) -> tuple[Array, Array]:
+        return np.full((len(rows), k), -1, np.int32), np.full((len(rows), k), np.inf, np.float32)
+
+    Made(tmp_path, table_of(500)).map(AGGLOMERATIVE)
+    monkeypatch.setattr(making, "nearest_known", nothing)  # as in a region that has been emptied
+    later = Made(tmp_path, table_of(510))
+    chart = later.map(AGGLOMERATIVE)
+    assert (chart.positions[500:] == 0).all()
+    assert (chart.clustering.finest.of[500:] == -1).all()
+    (state,) = states(tmp_path / "maps", lambda options: table_of(510))
+    assert state.far == 10
+    assert_same(Made(tmp_path, table_of(510)).map(AGGLOMERATIVE), chart)
+    cut = Cutter(chart, later.maker.points(chart), evidence(chart.ids)).cut(3).finest
+    assert (cut.of[500:] == -1).all()
+    assert (cut.of[:500] >= 0).all()
+
+
 def test_a_map_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no record for a map"):
         Made(tmp_path, table_of(ROWS, range(ROWS))).map()
@@ -371,6 +415,11 @@ def test_most_neighbours_say_the_cluster() -> None:
     of = np.array([4, 5, 5, -1, -1, -1], np.int32)
     near = np.array([[0, 1, 2, 3], [0, 1, 3, -1], [3, 4, 5, 0], [2, -1, -1, -1]], np.int32)
     assert majority(of, near).tolist() == [5, 4, -1, 5]
+
+
+def test_what_has_no_neighbours_is_in_no_cluster() -> None:
+    of = np.array([1, 0, 2], np.int32)
+    assert majority(of, np.full((2, 3), -1, np.int32)).tolist() == [-1, -1]
 
 
 # -- how it stands ---------------------------------------------------------------------------------

@@ -69,7 +69,9 @@ class MapMaker:
         else:
             layout = self._laid_out(options)
             kept.keep(layout)
-        clustering = self._clusters(kept, layout, options)
+        clustering = None if refit else kept.load_clusters(clusters_name(options), layout.digest)
+        if clustering is None:
+            clustering = self._clusters(kept, layout, options, anew=refit)
         return PictureMap(
             replace(options, space=self._space), layout.ids, layout.positions, layout.placed,
             clustering, layout.parameters,
@@ -82,12 +84,12 @@ class MapMaker:
         return self._source.points(reduction)[self._rows(chart.ids)]
 
     def _fits(self, layout: Layout) -> bool:
-        """Whether a layout is of this source, and anything of it is left."""
+        """Whether a layout is of this source, and anything of it is left that places others."""
         rows = layout.source_rows
         table = self._source.table
         if rows > len(table.ids) or self._source.digest(rows) != layout.source_digest:
             return False
-        return bool(self._stays(layout)[1].any())
+        return bool((self._stays(layout)[1] & ~layout.placed).any())
 
     def _rows(self, ids: IdArray) -> NDArray[np.int64]:
         return self._source.table.rows_of(ids)
@@ -142,13 +144,13 @@ class MapMaker:
 
     # -- clusters --------------------------------------------------------------------------------
 
-    def _clusters(self, kept: LayoutFolder, layout: Layout, options: MapOptions) -> Clustering:
+    def _clusters(
+        self, kept: LayoutFolder, layout: Layout, options: MapOptions, *, anew: bool
+    ) -> Clustering:
+        """Clusters with names; those that have none yet are taken up, unless ``anew``."""
         name, digest = clusters_name(options), layout.digest
-        clustering = kept.load_clusters(name, digest)
-        if clustering is not None:
-            return clustering
         points = self._source.points(layout.reduction)[self._rows(layout.ids)]
-        grouping = kept.load_grouping(name, digest)
+        grouping = None if anew else kept.load_grouping(name, digest)
         if grouping is None:
             asked = options.clusters, points, layout.positions, options.count, options.seed
             grouping = group(*asked, self._stage)
@@ -204,15 +206,17 @@ def _with(
     regions = Regions(layout.regions.centres, np.concatenate([laid, free]).astype(np.int32))
     rows = np.arange(len(points), len(every), dtype=np.int32)
     near, distances = nearest_known(every, regions, rows, PLACED_BY)
-    spots = place(layout.positions, near, distances, layout.reach)
-    nowhere = near[:, 0] < 0  # nothing in the regions that were looked at
-    spots.positions[nowhere] = 0
+    some = near[:, 0] >= 0  # of the others nothing is in the regions that were looked at
+    spots = place(layout.positions, near[some], distances[some], layout.reach)
+    positions = np.zeros((len(added), layout.positions.shape[1]), np.float32)
+    positions[some], far = spots.positions, ~some
+    far[some] = spots.far
     return replace(
         layout,
         ids=np.concatenate([layout.ids, ids]),
-        positions=np.concatenate([layout.positions, spots.positions]),
+        positions=np.concatenate([layout.positions, positions]),
         placed=np.concatenate([layout.placed, np.ones(len(added), bool)]),
-        far=np.concatenate([layout.far, spots.far | nowhere]),
+        far=np.concatenate([layout.far, far]),
         regions=Regions(layout.regions.centres, np.concatenate([layout.regions.of, free])),
     ), near
 
