@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, MissingExtraError
 from lookalike.indexes.graph import GraphCache
 from lookalike.maps import MapOptions, PictureMap, making
 from lookalike.maps import layout as layout_module
@@ -176,6 +177,53 @@ def test_points_by_colour_lie_apart_as_the_metric_says() -> None:
     wanted = np.sqrt(np.maximum(2 - 2 * coefficient, 0))
     apart = np.linalg.norm(points[:, None] - points, axis=2)
     assert apart == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.mark.parametrize("bins", [[7] * 9, [7, 8] * 5], ids=["one", "two"])
+def test_pictures_of_one_colour_each_have_a_map(tmp_path: Path, bins: list[int]) -> None:
+    table = histogram_table([sparse({bin_: 50}) for bin_ in bins])
+    folder = tmp_path / "maps"
+    maker = MapMaker(folder, Colour(table), table.live, "toy", evidence, lambda name: None)
+    positions = maker.map(MapOptions(by="colour")).positions
+    assert np.isfinite(positions).all()
+    reduced = Colour(table).points(Colour(table).fit())
+    apart = np.linalg.norm(reduced - reduced[0], axis=1)
+    assert apart == pytest.approx(np.sqrt(2) * (np.array(bins) != bins[0]), abs=1e-3)
+
+
+# -- what is not there -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("absent", "options"),
+    [
+        ("scipy", MapOptions(clusters="kmeans")),
+        ("fast_hdbscan", MapOptions()),
+        ("evoc", MapOptions(clusters="evoc")),
+        ("manifolds_rs", MapOptions(method="umap")),
+        ("openTSNE", MapOptions(dims=3)),
+    ],
+)
+def test_a_missing_part_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str, options: MapOptions
+) -> None:
+    chart = Made(tmp_path / "kept", table_of(20)).map(options)
+    monkeypatch.setitem(sys.modules, absent, None)
+    made = Made(tmp_path / "none", table_of(20))
+    with pytest.raises(MissingExtraError, match=r"lookalike\[map\]"):
+        made.map(options)
+    assert made.steps == []
+    assert_same(Made(tmp_path / "kept", table_of(20)).map(options), chart)
+
+
+def test_too_many_records_are_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout_module, "TSNE_3D_ROWS", 599)
+    made = Made(tmp_path, table_of(ROWS))
+    with pytest.raises(InputError, match="up to 599 records"):
+        made.map(MapOptions(dims=3))
+    assert made.steps == []
 
 
 # -- kept ------------------------------------------------------------------------------------------

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from lookalike.errors import InputError
 from lookalike.indexes.regions import Regions, Rows
 from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, PictureMap, Tree
-from lookalike.maps.clusters import group, recut
+from lookalike.maps.clusters import check_parts, group, recut
 from lookalike.maps.clusters.grouping import Grouping
 from lookalike.maps.evidence import Evidence
 from lookalike.maps.ground import Source, ground_of, nearest_known
 from lookalike.maps.kept import Layout, LayoutFolder, clusters_name, layout_name
-from lookalike.maps.layout import lay_out
+from lookalike.maps.layout import check_layout, lay_out
 from lookalike.maps.names import describe
 from lookalike.maps.placing import FAR_SHARE, PLACED_BY, majority, place
 from lookalike.types import FloatArray, IdArray
@@ -58,7 +58,8 @@ class MapMaker:
     def map(self, options: MapOptions, *, refit: bool = False) -> PictureMap:
         """The map with these options: the kept one, brought up to date, or a new one.
 
-        ``refit`` makes it anew. Raises InputError where there is no record for it.
+        ``refit`` makes it anew. Raises InputError where there is no record for it or are too many,
+        MissingExtraError where something must be made and what makes it is not installed.
         """
         if not self._wanted.any():
             raise InputError("no record for a map; index a folder, or change the condition")
@@ -67,6 +68,8 @@ class MapMaker:
         if layout is not None and self._fits(layout):
             layout = self._updated(kept, layout)
         else:
+            check_layout(options, int(self._wanted.sum()))
+            check_parts(options.clusters)
             layout = self._laid_out(options)
             kept.keep(layout)
         clustering = None if refit else kept.load_clusters(clusters_name(options), layout.digest)
@@ -148,6 +151,7 @@ class MapMaker:
         self, kept: LayoutFolder, layout: Layout, options: MapOptions, *, anew: bool
     ) -> Clustering:
         """Clusters with names; those that have none yet are taken up, unless ``anew``."""
+        check_parts(options.clusters)
         name, digest = clusters_name(options), layout.digest
         points = self._source.points(layout.reduction)[self._rows(layout.ids)]
         grouping = None if anew else kept.load_grouping(name, digest)
@@ -167,7 +171,11 @@ class Cutter:
     """Cuts the tree of a map into other numbers of clusters, each in about a second."""
 
     def __init__(self, chart: PictureMap, points: FloatArray, evidence: Evidence) -> None:
-        """``points`` float32 (n, d) and ``evidence`` of the map's rows."""
+        """``points`` float32 (n, d) and ``evidence`` of the map's rows.
+
+        Raises MissingExtraError without what names clusters.
+        """
+        check_parts(chart.clustering.method)
         self.chart = chart
         self._points = points
         self._evidence = evidence
