@@ -75,8 +75,18 @@ def test_what_is_said_of_the_map_before_the_form_holds(mapped: Command, tmp_path
 def test_a_form_may_have_fewer_rows(mapped: Command, tmp_path: Path) -> None:
     answer = mapped("map", "export", "csv", "--rows", "7", "--out", tmp_path / "a.csv").done()
     assert answer.talk[-1] == f"lookalike: 7 of {PHOTOS} records"
-    mapped("map", "export", "csv", "--rows", "none", "--out", tmp_path / "b.csv").refused(2)
+    fewer = ("map", "export", "csv", "--out", tmp_path / "b.csv", "--rows")
+    mapped(*fewer, "none").refused(2, "none: a whole number, or all")
+    mapped(*fewer, "-3").refused(2, "-3: at least 1")
     mapped("map", "export", "csv", "--rows", "0", "--out", tmp_path / "b.csv").refused(2)
+
+
+@pytest.mark.parametrize("form", sorted({*FORMS} - {"tensorboard"}))
+def test_a_folder_is_no_place_for_a_file(mapped: Command, tmp_path: Path, form: str) -> None:
+    folder = tmp_path / FORMS[form]
+    folder.mkdir()
+    unmade = ("map", "--seed", "77", "export")  # a map that would take a while
+    mapped(*unmade, form, "--out", folder).refused(1, "cannot be written (Is a directory)")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -164,6 +164,24 @@ def test_colourings_give_a_legend_and_a_place_in_it_for_every_row(
             assert entry["count"] == int((found == number).sum())
 
 
+def test_a_colouring_is_sent_again_when_it_changed_and_the_map_did_not(
+    filled: Library, photos: Path
+) -> None:
+    def asked(tag: str) -> Answer:
+        with TestClient(create_app(filled.folder, make=chart), base_url=ORIGIN) as client:
+            (one,) = client.get("/api/map").json()
+            path = f"/api/map/{one['name']}/colourings/folder"
+            return client.get(path, headers={"If-None-Match": tag})
+
+    tag = asked("").headers["etag"]
+    assert asked(tag).status_code == 304
+    (photos / "moved").mkdir()
+    (photos / "000.png").rename(photos / "moved" / "000.png")
+    filled.add([photos])
+    head, _ = opened(asked(tag).content)
+    assert len(head["legend"]) == 2
+
+
 def test_a_tree_is_cut_anew(client: TestClient, base: str) -> None:
     head, payload = opened(client.get(f"{base}/cut?count=2").content)
     assert len(head["level"]) == len(head["legend"]) == 2

@@ -64,7 +64,10 @@ def _add_rows(parser: argparse.ArgumentParser, usual: int | None) -> None:
 def _rows(text: str) -> int | None:
     if text == "all":
         return None
-    rows = int(text)
+    try:
+        rows = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number, or all") from error
     if rows < 1:
         raise argparse.ArgumentTypeError(f"{rows}: at least 1")
     return rows
@@ -146,7 +149,9 @@ def run_tensorboard(options: argparse.Namespace) -> int:
     asked = ProjectorOptions(options.rows, not options.no_sprite)
     check_folder(options.out, "the folder")
     tensorboard.check_folder(options.out)
-    return _export(options, lambda source, path: write_tensorboard(source, path, asked))
+    return _export(
+        options, lambda source, path: write_tensorboard(source, path, asked), folder=True
+    )
 
 
 def run_csv(options: argparse.Namespace) -> int:
@@ -193,11 +198,11 @@ def run_png(options: argparse.Namespace) -> int:
     return _export(options, lambda source, path: write_scatter(source, path, points))
 
 
-def _export(options: argparse.Namespace, write: Writer) -> int:
-    """Make or open the map, and have it written."""
+def _export(options: argparse.Namespace, write: Writer, *, folder: bool = False) -> int:
+    """Make or open the map, and have it written; the place of a ``folder`` was checked."""
     asked = map_options(options)
     with Library.open(options.library) as library:
-        if not options.out.is_dir():
+        if not folder:
             check_place(library, options.out, "the export")
         with Steps() as step:
             source = library.map_source(library.map(asked, step))
