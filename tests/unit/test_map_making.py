@@ -371,6 +371,17 @@ def test_records_that_are_gone_leave_the_map(tmp_path: Path) -> None:
     assert first.size == int((left.clustering.finest.of == 0).sum())
 
 
+def test_a_cluster_whose_pictures_are_all_gone_shows_another_of_its_records(tmp_path: Path) -> None:
+    chart = Made(tmp_path, table_of(ROWS)).map()
+    gone = chart.clustering.finest.clusters[0].exemplars
+    dead = np.flatnonzero([UUID(bytes=id_.tobytes()) in gone for id_ in IDS])
+    left = Made(tmp_path, table_of(ROWS, dead)).map()
+    first = left.clustering.finest.clusters[0]
+    members = {UUID(bytes=id_.tobytes()) for id_ in left.ids[left.clustering.finest.of == 0]}
+    assert first.medoid in members
+    assert first.exemplars == (first.medoid,)
+
+
 def test_a_map_of_which_only_placed_records_are_left_is_made_anew(tmp_path: Path) -> None:
     for rows in (300, 400):
         Made(tmp_path, table_of(rows)).map(AGGLOMERATIVE)

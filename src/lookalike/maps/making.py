@@ -6,7 +6,7 @@ neighbours, and join the clusters that most of these are in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError
 from lookalike.indexes.regions import Regions, Rows
-from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, PictureMap, Tree
+from lookalike.maps.base import Clustering, Level, MapOptions, PictureMap, Tree
 from lookalike.maps.clusters import check_parts, group, recut
 from lookalike.maps.clusters.grouping import Grouping
 from lookalike.maps.evidence import Evidence
+from lookalike.maps.exemplars import still_shown
 from lookalike.maps.ground import Source, ground_of, nearest_known
 from lookalike.maps.kept import Layout, LayoutFolder, clusters_name, layout_name
 from lookalike.maps.layout import check_layout, lay_out
@@ -241,24 +242,8 @@ def _followed(
     levels = []
     for level in clustering.levels:
         of = along(level.of)
-        members = _still_there(level.clusters, of, layout.ids)
-        levels.append(Level(of, members))
+        levels.append(Level(of, still_shown(level.clusters, of, layout.ids)))
     tree = clustering.tree
     if tree is not None:
         tree = Tree(along(tree.leaf), tree.merges)
     return replace(clustering, levels=tuple(levels), tree=tree)
-
-
-def _still_there(
-    clusters: Sequence[Cluster], of: NDArray[np.int32], ids: IdArray
-) -> tuple[Cluster, ...]:
-    """Clusters with their sizes now, and without exemplars that have gone."""
-    sizes = np.bincount(of[of >= 0], minlength=len(clusters))
-    shown = {id_.bytes for one in clusters for id_ in (one.medoid, *one.exemplars)}
-    there = {id_.tobytes() for id_ in ids[np.isin(ids, np.array([*shown], ids.dtype))]}
-    out = []
-    for one, size in zip(clusters, sizes.tolist(), strict=True):
-        left = tuple(id_ for id_ in one.exemplars if id_.bytes in there)
-        medoid = one.medoid if one.medoid.bytes in there else next(iter(left), one.medoid)
-        out.append(replace(one, size=size, exemplars=left, medoid=medoid))
-    return tuple(out)
