@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import socket
 import webbrowser
@@ -28,12 +29,11 @@ def serve(
     then the browser is opened, if asked for. Raises InputError for a port that cannot be had,
     MissingExtraError without the extra ``web``.
     """
-    try:
-        import uvicorn
+    check_parts()
+    import uvicorn
 
-        from lookalike.web.app import create_app
-    except ImportError as error:
-        raise MissingExtraError("the page of the map", "web") from error
+    from lookalike.web.app import create_app
+
     taken = _listening(port)
     address = f"http://{HOST}:{taken.getsockname()[1]}/map"
     options = uvicorn.Config(
@@ -49,6 +49,13 @@ def serve(
 
     with taken, contextlib.suppress(KeyboardInterrupt):  # the way in which a user ends it
         Server(options).run(sockets=[taken])
+
+
+def check_parts() -> None:
+    """Raise MissingExtraError without the extra ``web``."""
+    for part in ("starlette", "uvicorn"):
+        if importlib.util.find_spec(part) is None:
+            raise MissingExtraError("the page of the map", "web")
 
 
 def check_port(port: int) -> None:
