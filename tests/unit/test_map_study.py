@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, MissingExtraError
 from lookalike.maps.base import Clustering, Level, MapOptions, PictureMap
 from lookalike.maps.exports.source import ExportSource
 from lookalike.maps.scores import ClusterScores, LayoutScores
@@ -163,6 +164,18 @@ def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no earlier study"):
         studio().write(tmp_path)
     assert (tmp_path / "holiday.png").read_bytes() == b"dear"
+
+
+@pytest.mark.parametrize("absent", ["manifolds_rs", "fast_hdbscan", "matplotlib.figure"])
+def test_a_missing_part_is_told_before_any_map_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str
+) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)
+    maps: list[MapOptions] = []
+    with pytest.raises(MissingExtraError, match="pip install"):
+        studio(made_maps=maps).write(tmp_path / "study")
+    assert maps == []
+    assert not [*tmp_path.iterdir()]
 
 
 def test_nothing_is_left_of_a_study_that_fails(tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ import numpy as np
 
 from lookalike.errors import InputError
 from lookalike.maps.base import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
+from lookalike.maps.clusters import check_parts
 from lookalike.maps.exports.page import SPOKEN, Page, PosterOptions
 from lookalike.maps.exports.scatter import draw_points, figure_class
 from lookalike.maps.exports.source import ExportSource
+from lookalike.maps.layout import engine_of
 from lookalike.maps.scores import (
     ClusterScores,
     LayoutScores,
@@ -148,12 +150,16 @@ class Studio:
         A picture per map, an overview, a table as CSV and JSON, and the choice in words.
 
         Raises InputError for options that cannot be used and a folder that has other things in it,
-        MissingExtraError without Matplotlib, OSError where it cannot be written.
+        MissingExtraError without what makes the maps and Matplotlib, OSError where it cannot be
+        written.
         """
         options = options or StudyOptions()
         options.check()
         check_study_folder(folder)
         figure_class()
+        for asked in options.maps():  # before minutes of work
+            engine_of(asked)
+            check_parts(asked.clusters)
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             made.chmod(0o755)
