@@ -23,6 +23,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from lookalike import Library
+from lookalike.cli import map as map_command
+from lookalike.cli.main import main
 from lookalike.conditions import In, parse_condition
 from lookalike.errors import InputError
 from lookalike.maps import Cluster, Clustering, Level, MapOptions, PictureMap, Tree, sheets
@@ -509,6 +511,29 @@ def test_the_server_takes_a_free_port_of_the_loopback_and_ends_on_ctrl_c(filled:
         watchdog.cancel()
         process.kill()
         process.communicate()
+
+
+def test_the_page_shows_the_map_that_was_made_and_makes_none_again(
+    filled: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[Answer] = []
+    made: list[MapOptions] = []
+
+    def once(own: Library, asked: MapOptions, *step: Any, **more: Any) -> PictureMap:
+        made.append(asked)
+        return chart(own, asked)
+
+    def ask(folder: Any, maps: Any, port: int, *, make: Any, **more: Any) -> None:
+        with TestClient(create_app(folder, maps, make=make), base_url=ORIGIN) as client:
+            (one,) = client.get("/api/map").json()
+            shown.append(client.get(f"/api/map/{one['name']}").json())
+
+    monkeypatch.setattr(map_command, "serve", ask)
+    monkeypatch.setattr(Library, "map", once)
+    assert main(["map", "--serve", "--library", str(filled.folder)]) == 0
+    assert "12 records" in capsys.readouterr().out
+    assert [one["n"] for one in shown] == [12]
+    assert len(made) == 1
 
 
 def test_a_port_that_is_taken_is_refused(filled: Library) -> None:

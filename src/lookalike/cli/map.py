@@ -57,15 +57,22 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(chart, time.perf_counter() - started)
     if options.open or options.serve:
-        _serve(options, asked)
+        _serve(options, asked, chart)
     return 0
 
 
-def _serve(options: argparse.Namespace, asked: MapOptions) -> None:
+def _serve(options: argparse.Namespace, asked: MapOptions, chart: PictureMap) -> None:
     def ready(address: str) -> None:
         talk(f"the map: {address} (Ctrl-C ends it)")
 
-    serve(options.library, [asked], options.port, open_browser=options.open, ready=ready)
+    serve(
+        options.library,
+        [asked],
+        options.port,
+        make=lambda library, asked: chart,
+        open_browser=options.open,
+        ready=ready,
+    )
 
 
 def _facts(chart: PictureMap) -> dict[str, object]:

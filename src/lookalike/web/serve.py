@@ -10,7 +10,8 @@ import webbrowser
 from collections.abc import Callable, Sequence
 
 from lookalike.errors import InputError, MissingExtraError
-from lookalike.maps import MapOptions
+from lookalike.library import Library
+from lookalike.maps import MapOptions, PictureMap
 
 HOST = "127.0.0.1"
 
@@ -20,14 +21,15 @@ def serve(
     maps: Sequence[MapOptions] = (),
     port: int = 0,
     *,
+    make: Callable[[Library, MapOptions], PictureMap] | None = None,
     open_browser: bool = False,
     ready: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve a library's maps until the process is interrupted.
 
-    ``port`` 0 takes a free one. ``ready`` is called with the address once requests are accepted;
-    then the browser is opened, if asked for. Raises InputError for a port that cannot be had,
-    MissingExtraError without the extra ``web``.
+    ``port`` 0 takes a free one; ``make`` as ``create_app`` has it. ``ready`` is called with the
+    address once requests are accepted; then the browser is opened, if asked for. Raises InputError
+    for a port that cannot be had, MissingExtraError without the extra ``web``.
     """
     check_parts()
     import uvicorn
@@ -37,7 +39,10 @@ def serve(
     taken = _listening(port)
     address = f"http://{HOST}:{taken.getsockname()[1]}/map"
     options = uvicorn.Config(
-        create_app(folder, maps), log_level="warning", access_log=False, timeout_graceful_shutdown=2
+        create_app(folder, maps, make=make),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
     )
 
     class Server(uvicorn.Server):
