@@ -29,6 +29,7 @@ from lookalike.conditions import In, parse_condition
 from lookalike.errors import InputError
 from lookalike.maps import Cluster, Clustering, Level, MapOptions, PictureMap, Tree, sheets
 from lookalike.query.search import Method
+from lookalike.stores import SqliteStore
 from lookalike.types import ID_DTYPE
 from lookalike.web.app import create_app
 from lookalike.web.document import document
@@ -324,6 +325,23 @@ def test_a_label_is_written_and_finds_the_selection(
     assert found_by_sql(filled, done.json()["sql"]) == wanted
     told = post(client, f"{base}/selection", 0, 1, 5, 7).json()["labels"]
     assert told == [{"name": "it's mine", "share": 0.5}]
+
+
+def test_pictures_that_are_gone_get_no_label(
+    client: TestClient, base: str, filled: Library, photos: Path
+) -> None:
+    ids = filled.matching("width > 0")
+    client.get(base)  # the map is open, with all of them
+    (record,) = filled.get([ids[3]])
+    assert record is not None
+    Path(record.paths[0]).unlink()
+    filled.add([photos])
+    store = SqliteStore(filled.folder, write=True)
+    assert store.delete() == 1
+    store.close()
+    done = post(client, f"{base}/label?name=left", 3, 4)
+    assert done.json()["count"] == 1
+    assert filled.matching("label = 'left'") == [ids[4]]
 
 
 def test_many_pictures_need_a_label(

@@ -280,7 +280,7 @@ def facts_of(chart: Chart, library: Library, row: int) -> dict[str, Any]:
     id_ = chart.id_of(row)
     (record,) = library.get([id_])
     if record is None:
-        raise InputError(f"{id_}: this record is no longer in the library; make the map anew")
+        raise InputError(f"{id_}: this record is no longer in the library; run lookalike map again")
     facts = record.facts
     return {
         "row": row,
