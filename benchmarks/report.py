@@ -424,7 +424,7 @@ def viewer(result: dict[str, Any]) -> str:
         "ms between frames (median, 95 %)", "whole again, s", "sheets in a pan",
     ]  # fmt: skip
     return (
-        f"Chromium {result['chromium']}, headless, software GL; points are made up. While the whole"
+        f"Chromium {result['chromium']}, headless, software GL. While the whole"
         " map moves, part of the points is drawn, and all once it rests.\n\n" + table(head, rows)
     )
 
@@ -614,6 +614,7 @@ SECTIONS = [
     ("maps-large", "Maps of many records", "maps.py --large LIBRARY ...", maps_large),
     ("clusters", "Clusters and their names", "clusters.py SMALL --full LIBRARY", clusters),
     ("viewer", "The page of a map", "viewer.py", viewer),
+    ("viewer-own", "The same, of a library's own map", "viewer.py LIBRARY --own", viewer),
     ("map_exports", "Exports of a map", "map_exports.py LIBRARY", map_exports),
     ("peers", "Beside FAISS and numba", "peers.py LIBRARY --peers-python PYTHON", peers),
     ("full", "Half a million files", "full.py FILES LIBRARY", full),

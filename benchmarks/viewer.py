@@ -1,13 +1,14 @@
 """The map's page in headless Chromium with software GL: first picture, frames, bytes, requests.
 
     python benchmarks/viewer.py [LIBRARY] [--rows 50000 150000 444668 1000000 2000000] [--short]
-                                [--deck DIST.MIN.JS]
+                                [--deck DIST.MIN.JS] [--own]
 
 Maps are made up: 220 groups of very different sizes and 6 % noise; thumbnails are LIBRARY's, or
 those of a small library of its own. The server is another process. A first picture is there when
 all points are drawn and the device has finished. Frames are counted while a drag of 40 steps moves
 the whole map, and sheets while one moves a view that shows thumbnails. ``--deck`` is the built
-bundle of the npm package deck.gl, which then draws the same points by a ScatterplotLayer.
+bundle of the npm package deck.gl, which then draws the same points by a ScatterplotLayer. ``--own``
+shows the map of LIBRARY instead, which ``lookalike map`` must have made: result viewer-own.json.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("library", type=Path, nargs="?")
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
     parser.add_argument("--deck", type=Path)
+    parser.add_argument("--own", action="store_true")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     common.add_short(parser)
     options = parser.parse_args()
@@ -104,6 +106,12 @@ def main() -> None:
         )
         result["chromium"] = browser.version
         result["page_kb"] = page_sizes()
+        if options.own:  # the library's map, made before
+            own = measure(browser, folder, 0, runs)
+            with Library.open(folder) as library:
+                own["rows"] = len(library)
+            common.write("viewer-own", {**result, "maps": [own]})
+            return
         result["maps"] = [measure(browser, folder, rows, runs) for rows in options.rows]
         if options.deck:
             common.deliver("viewer", result, short=options.short)  # the rest takes minutes
@@ -153,7 +161,7 @@ def serve(folder: Path, rows: int) -> None:
 
     from lookalike.web.app import create_app
 
-    app = create_app(folder, make=partial(made_up, rows))
+    app = create_app(folder, make=partial(made_up, rows) if rows else None)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -62,13 +62,6 @@ def test_a_line_is_no_file(mapped: Command, tmp_path: Path) -> None:
     assert not (tmp_path / "-").exists()
 
 
-@pytest.mark.parametrize("rows", ["0", "-1", "x", "1e3", "9" * 30])
-def test_rows_are_a_number_or_all(mapped: Command, tmp_path: Path, rows: str) -> None:
-    mapped("map", "export", "csv", f"--rows={rows}", "--out", tmp_path / "a.csv").refused(
-        2, "a number from 1 on is needed, or all"
-    )
-
-
 @pytest.mark.parametrize("form", ["csv", "tensorboard"])
 def test_the_library_itself_is_never_written_over(mapped: Command, form: str) -> None:
     place = mapped.library / ("catalog.sqlite" if form == "csv" else "derived/new")
@@ -131,8 +124,18 @@ def test_what_is_said_of_the_map_before_the_form_holds(mapped: Command, tmp_path
 def test_a_form_may_have_fewer_rows(mapped: Command, tmp_path: Path) -> None:
     answer = mapped("map", "export", "csv", "--rows", "7", "--out", tmp_path / "a.csv").done()
     assert answer.talk[-1] == f"lookalike: 7 of {PHOTOS} records"
-    mapped("map", "export", "csv", "--rows", "none", "--out", tmp_path / "b.csv").refused(2)
+    fewer = ("map", "export", "csv", "--out", tmp_path / "b.csv", "--rows")
+    mapped(*fewer, "none").refused(2, "none: a whole number, or all")
+    mapped(*fewer, "-3").refused(2, "-3: at least 1")
     mapped("map", "export", "csv", "--rows", "0", "--out", tmp_path / "b.csv").refused(2)
+
+
+@pytest.mark.parametrize("form", sorted({*FORMS} - {"tensorboard"}))
+def test_a_folder_is_no_place_for_a_file(mapped: Command, tmp_path: Path, form: str) -> None:
+    folder = tmp_path / FORMS[form]
+    folder.mkdir()
+    unmade = ("map", "--seed", "77", "export")  # a map that would take a while
+    mapped(*unmade, form, "--out", folder).refused(1, "cannot be written (Is a directory)")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -80,9 +80,18 @@ def test_folders_are_told_apart_below_what_they_have_in_common() -> None:
     assert by_name(found) == ["cats", "cats", "dogs", None, "dogs"]
 
 
+def test_pictures_right_in_the_common_folder_are_a_group_beside_those_below_it() -> None:
+    ids = record_ids(4)
+    folders = ["/a/photos", "/a/photos/2019/may", "/a/photos/2020", "/a/photos/2019"]
+    found = by_folder(Toy(ids, folders=folders), ids)
+    assert by_name(found) == ["photos", "2019", "2020", "2019"]
+    alone = by_folder(Toy(ids, folders=["/"] * 4), ids)
+    assert by_name(alone) == ["/"] * 4
+
+
 def test_one_folder_has_its_own_name() -> None:
     ids = record_ids(3)
-    found = by_folder(Toy(ids, folders=["/a/b", "/a/b", "/a/b/c"]), ids)
+    found = by_folder(Toy(ids, folders=["/a/b"] * 3), ids)
     assert by_name(found) == ["b"] * 3
     assert by_folder(Toy(ids, folders=[None] * 3), ids).legend == ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike import IndexOptions, Library, Method, kernels
+from lookalike.cli.main import build_parser
+from lookalike.cli.map_options import map_options
 from lookalike.errors import InputError
 from lookalike.evaluate.recall import (
     NEIGHBOURS,
@@ -24,6 +27,7 @@ from lookalike.evaluate.recall import (
     try_out,
 )
 from lookalike.indexes import ColourIndex, ExactIndex, Neighbours, colour, compact
+from lookalike.maps import MapOptions
 from lookalike.query import tables
 from lookalike.query.search import ByColour, ByVector, Point
 from lookalike.types import COLOUR_MEASURES
@@ -192,6 +196,20 @@ def test_a_check_up_of_the_same_library_asks_the_same_queries(filled: Library) -
     first, second = (filled.checkup(queries=3) for _ in range(2))
     assert [t.queries for t in first.searches] == [3] * 5
     assert [t.recall for t in first.searches] == [t.recall for t in second.searches]
+
+
+def test_a_map_that_is_to_be_made_anew_is_told_with_the_command_for_it(
+    library: Library, tmp_path: Path
+) -> None:
+    asked = MapOptions(method="umap", where="width > 3", seed=2, clusters="kmeans")
+    for first in (0, 10):  # half of them later
+        fill(tmp_path / "more", range(first, first + 10))
+        library.add([tmp_path / "more"])
+        library.map(asked)
+    (line,) = [line for line in library.checkup(queries=2).advice if line.startswith("map ")]
+    command = line.partition("lookalike map ")[2]
+    parsed = map_options(build_parser(["map"]).parse_args(["map", *shlex.split(command)]))
+    assert replace(parsed, clusters="kmeans") == replace(asked, space=library.spaces()[0].name)
 
 
 def test_less_than_one_query_is_refused(filled: Library) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,9 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, MissingExtraError
 from lookalike.indexes.graph import GraphCache
-from lookalike.maps import MapOptions, PictureMap
+from lookalike.maps import MapOptions, PictureMap, making
 from lookalike.maps import layout as layout_module
 from lookalike.maps.evidence import Evidence
 from lookalike.maps.ground import Colour, Meaning, ground_of
@@ -181,6 +182,53 @@ def test_points_by_colour_lie_apart_as_the_metric_says() -> None:
     assert apart == pytest.approx(wanted, abs=1e-3)
 
 
+@pytest.mark.parametrize("bins", [[7] * 9, [7, 8] * 5], ids=["one", "two"])
+def test_pictures_of_one_colour_each_have_a_map(tmp_path: Path, bins: list[int]) -> None:
+    table = histogram_table([sparse({bin_: 50}) for bin_ in bins])
+    folder = tmp_path / "maps"
+    maker = MapMaker(folder, Colour(table), table.live, "toy", evidence, lambda name: None)
+    positions = maker.map(MapOptions(by="colour")).positions
+    assert np.isfinite(positions).all()
+    reduced = Colour(table).points(Colour(table).fit())
+    apart = np.linalg.norm(reduced - reduced[0], axis=1)
+    assert apart == pytest.approx(np.sqrt(2) * (np.array(bins) != bins[0]), abs=1e-3)
+
+
+# -- what is not there -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("absent", "options"),
+    [
+        ("scipy", MapOptions(clusters="kmeans")),
+        ("fast_hdbscan", MapOptions()),
+        ("evoc", MapOptions(clusters="evoc")),
+        ("manifolds_rs", MapOptions(method="umap")),
+        ("openTSNE", MapOptions(dims=3)),
+    ],
+)
+def test_a_missing_part_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str, options: MapOptions
+) -> None:
+    chart = Made(tmp_path / "kept", table_of(20)).map(options)
+    monkeypatch.setitem(sys.modules, absent, None)
+    made = Made(tmp_path / "none", table_of(20))
+    with pytest.raises(MissingExtraError, match=r"lookalike\[map\]"):
+        made.map(options)
+    assert made.steps == []
+    assert_same(Made(tmp_path / "kept", table_of(20)).map(options), chart)
+
+
+def test_too_many_records_are_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout_module, "TSNE_3D_ROWS", 599)
+    made = Made(tmp_path, table_of(ROWS))
+    with pytest.raises(InputError, match="up to 599 records"):
+        made.map(MapOptions(dims=3))
+    assert made.steps == []
+
+
 # -- kept ------------------------------------------------------------------------------------------
 
 
@@ -191,7 +239,21 @@ def test_a_map_is_made_once(tmp_path: Path) -> None:
     again = Made(tmp_path, table_of(ROWS))
     assert_same(again.map(), chart)
     assert again.steps == []
-    assert len(Made(tmp_path, table_of(ROWS)).map(refit=True)) == ROWS
+    anew = Made(tmp_path, table_of(ROWS))
+    assert_same(anew.map(refit=True), chart)
+    assert anew.steps == first.steps
+
+
+def test_a_map_made_anew_has_the_names_that_are_right_now(tmp_path: Path) -> None:
+    def labelled(ids: Array) -> Evidence:
+        keywords = {UUID(bytes=id_.tobytes()): ["ships"] for id_ in ids}
+        return Evidence.gather(ids, keywords=keywords)
+
+    options = MapOptions(clusters="kmeans", count=2)
+    before = Made(tmp_path, table_of(20)).map(options)
+    after = Made(tmp_path, table_of(20), labelled).map(options, refit=True)
+    assert "Ships" not in {one.name for one in before.clustering.finest.clusters}
+    assert "ships" in " ".join(one.name for one in after.clustering.finest.clusters).lower()
 
 
 def assert_same(one: PictureMap, two: PictureMap) -> None:
@@ -423,6 +485,47 @@ def test_records_that_are_gone_leave_the_map(tmp_path: Path) -> None:
     assert first.size == int((left.clustering.finest.of == 0).sum())
 
 
+def test_a_cluster_whose_pictures_are_all_gone_shows_another_of_its_records(tmp_path: Path) -> None:
+    chart = Made(tmp_path, table_of(ROWS)).map()
+    gone = chart.clustering.finest.clusters[0].exemplars
+    dead = np.flatnonzero([UUID(bytes=id_.tobytes()) in gone for id_ in IDS])
+    left = Made(tmp_path, table_of(ROWS, dead)).map()
+    first = left.clustering.finest.clusters[0]
+    members = {UUID(bytes=id_.tobytes()) for id_ in left.ids[left.clustering.finest.of == 0]}
+    assert first.medoid in members
+    assert first.exemplars == (first.medoid,)
+
+
+def test_a_map_of_which_only_placed_records_are_left_is_made_anew(tmp_path: Path) -> None:
+    for rows in (300, 400):
+        Made(tmp_path, table_of(rows)).map(AGGLOMERATIVE)
+    later = Made(tmp_path, table_of(500, range(300)))
+    chart = later.map(AGGLOMERATIVE)
+    assert "layout" in later.steps
+    assert not chart.placed.any()
+    assert len(chart) == 200
+
+
+def test_where_nothing_is_near_a_record_goes_to_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(points: Array, regions: Any, rows: Array, k: int) -> tuple[Array, Array]:
+        return np.full((len(rows), k), -1, np.int32), np.full((len(rows), k), np.inf, np.float32)
+
+    Made(tmp_path, table_of(500)).map(AGGLOMERATIVE)
+    monkeypatch.setattr(making, "nearest_known", nothing)  # as in a region that has been emptied
+    later = Made(tmp_path, table_of(510))
+    chart = later.map(AGGLOMERATIVE)
+    assert (chart.positions[500:] == 0).all()
+    assert (chart.clustering.finest.of[500:] == -1).all()
+    (state,) = states(tmp_path / "maps", lambda options: table_of(510))
+    assert state.far == 10
+    assert_same(Made(tmp_path, table_of(510)).map(AGGLOMERATIVE), chart)
+    cut = Cutter(chart, later.maker.points(chart), evidence(chart.ids)).cut(3).finest
+    assert (cut.of[500:] == -1).all()
+    assert (cut.of[:500] >= 0).all()
+
+
 def test_a_map_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no record for a map"):
         Made(tmp_path, table_of(ROWS, range(ROWS))).map()
@@ -485,6 +588,11 @@ def test_most_neighbours_say_the_cluster() -> None:
     of = np.array([4, 5, 5, -1, -1, -1], np.int32)
     near = np.array([[0, 1, 2, 3], [0, 1, 3, -1], [3, 4, 5, 0], [2, -1, -1, -1]], np.int32)
     assert majority(of, near).tolist() == [5, 4, -1, 5]
+
+
+def test_what_has_no_neighbours_is_in_no_cluster() -> None:
+    of = np.array([1, 0, 2], np.int32)
+    assert majority(of, np.full((2, 3), -1, np.int32)).tolist() == [-1, -1]
 
 
 # -- how it stands ---------------------------------------------------------------------------------

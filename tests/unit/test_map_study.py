@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, MissingExtraError
 from lookalike.maps.base import Clustering, Level, MapOptions, PictureMap
 from lookalike.maps.exports.source import ExportSource
 from lookalike.maps.scores import ClusterScores, LayoutScores
@@ -116,6 +117,35 @@ def test_labels_are_scored_and_decide(tmp_path: Path) -> None:
     assert "mutual information 1.000 (DBSCAN 0." in study.why
 
 
+def test_maps_with_their_rows_in_another_order_are_scored_the_same(tmp_path: Path) -> None:
+    plain = made(60)
+    ids = plain.ids(np.arange(60))
+    group = dict(zip(ids, "abcd" * 15, strict=True))
+
+    def chart(options: MapOptions) -> PictureMap:
+        order = np.arange(60)[:: -1 if options.method == "umap" else 1]  # as kept ones may be
+        of = (order % 4).astype(np.int32)
+        level = Level(of, tuple(cluster(f"c{n}", 15, (0.0, 0.0)) for n in range(4)))
+        return replace(
+            plain.chart, options=options, ids=plain.chart.ids[order],
+            positions=plain.chart.positions[order], clustering=Clustering("kmeans", {}, (level,)),
+        )  # fmt: skip
+
+    def source(chart: PictureMap) -> ExportSource:
+        return replace(plain, chart=chart, points=lambda: chart.positions)
+
+    def label(source: ExportSource) -> list[str]:
+        return [group[id_] for id_ in source.ids(np.arange(60))]
+
+    study = Studio(chart, source, label).write(
+        tmp_path / "study", StudyOptions(("tsne", "umap"), ("kmeans",))
+    )
+    one, two = study.trials
+    assert one.layout == two.layout
+    assert one.layout.neighbours_kept == 1
+    assert one.clustering.nmi == two.clustering.nmi == pytest.approx(1)
+
+
 def test_a_study_repeats_exactly_and_replaces_an_earlier_one(tmp_path: Path) -> None:
     options = StudyOptions(("tsne",), ("kmeans",))
     studio().write(tmp_path / "study", StudyOptions(("umap",), ("kmeans", "evoc")))
@@ -134,6 +164,18 @@ def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no earlier study"):
         studio().write(tmp_path)
     assert (tmp_path / "holiday.png").read_bytes() == b"dear"
+
+
+@pytest.mark.parametrize("absent", ["manifolds_rs", "fast_hdbscan", "matplotlib.figure"])
+def test_a_missing_part_is_told_before_any_map_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str
+) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)
+    maps: list[MapOptions] = []
+    with pytest.raises(MissingExtraError, match="pip install"):
+        studio(made_maps=maps).write(tmp_path / "study")
+    assert maps == []
+    assert not [*tmp_path.iterdir()]
 
 
 def test_nothing_is_left_of_a_study_that_fails(tmp_path: Path) -> None:

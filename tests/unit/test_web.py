@@ -24,10 +24,13 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from lookalike import Library
+from lookalike.cli import map as map_command
+from lookalike.cli.main import main
 from lookalike.conditions import In, parse_condition
 from lookalike.errors import InputError
 from lookalike.maps import Cluster, Clustering, Level, MapOptions, PictureMap, Tree, sheets
 from lookalike.query.search import Method
+from lookalike.stores import SqliteStore
 from lookalike.types import ID_DTYPE
 from lookalike.web.app import create_app
 from lookalike.web.document import document
@@ -163,6 +166,24 @@ def test_colourings_give_a_legend_and_a_place_in_it_for_every_row(
     for number, entry in enumerate(head["legend"]):
         if name != "clusters-0":  # whose toy cluster says what it says
             assert entry["count"] == int((found == number).sum())
+
+
+def test_a_colouring_is_sent_again_when_it_changed_and_the_map_did_not(
+    filled: Library, photos: Path
+) -> None:
+    def asked(tag: str) -> Answer:
+        with TestClient(create_app(filled.folder, make=chart), base_url=ORIGIN) as client:
+            (one,) = client.get("/api/map").json()
+            path = f"/api/map/{one['name']}/colourings/folder"
+            return client.get(path, headers={"If-None-Match": tag})
+
+    tag = asked("").headers["etag"]
+    assert asked(tag).status_code == 304
+    (photos / "moved").mkdir()
+    (photos / "000.png").rename(photos / "moved" / "000.png")
+    filled.add([photos])
+    head, _ = opened(asked(tag).content)
+    assert len(head["legend"]) == 2
 
 
 def test_a_tree_is_cut_anew(client: TestClient, base: str) -> None:
@@ -305,6 +326,23 @@ def test_a_label_is_written_and_finds_the_selection(
     assert found_by_sql(filled, done.json()["sql"]) == wanted
     told = post(client, f"{base}/selection", 0, 1, 5, 7).json()["labels"]
     assert told == [{"name": "it's mine", "share": 0.5}]
+
+
+def test_pictures_that_are_gone_get_no_label(
+    client: TestClient, base: str, filled: Library, photos: Path
+) -> None:
+    ids = filled.matching("width > 0")
+    client.get(base)  # the map is open, with all of them
+    (record,) = filled.get([ids[3]])
+    assert record is not None
+    Path(record.paths[0]).unlink()
+    filled.add([photos])
+    store = SqliteStore(filled.folder, write=True)
+    assert store.delete() == 1
+    store.close()
+    done = post(client, f"{base}/label?name=left", 3, 4)
+    assert done.json()["count"] == 1
+    assert filled.matching("label = 'left'") == [ids[4]]
 
 
 def test_many_pictures_need_a_label(
@@ -555,6 +593,29 @@ def test_the_server_takes_a_free_port_of_the_loopback_and_ends_on_ctrl_c(filled:
         watchdog.cancel()
         process.kill()
         process.communicate()
+
+
+def test_the_page_shows_the_map_that_was_made_and_makes_none_again(
+    filled: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[Answer] = []
+    made: list[MapOptions] = []
+
+    def once(own: Library, asked: MapOptions, *step: Any, **more: Any) -> PictureMap:
+        made.append(asked)
+        return chart(own, asked)
+
+    def ask(folder: Any, maps: Any, port: int, *, make: Any, **more: Any) -> None:
+        with TestClient(create_app(folder, maps, make=make), base_url=ORIGIN) as client:
+            (one,) = client.get("/api/map").json()
+            shown.append(client.get(f"/api/map/{one['name']}").json())
+
+    monkeypatch.setattr(map_command, "serve", ask)
+    monkeypatch.setattr(Library, "map", once)
+    assert main(["map", "--serve", "--library", str(filled.folder)]) == 0
+    assert "12 records" in capsys.readouterr().out
+    assert [one["n"] for one in shown] == [12]
+    assert len(made) == 1
 
 
 def test_a_port_that_is_taken_is_refused(filled: Library) -> None:

@@ -12,7 +12,7 @@ from lookalike.cli.steps import Steps
 from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap
 from lookalike.present.table import columns, printable
-from lookalike.web.serve import check_port, serve
+from lookalike.web.serve import check_parts, check_port, serve
 
 TOLD_CLUSTERS = 20
 """Clusters that are listed."""
@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     """Make or open a map and say what is on it."""
     asked = map_options(options)
     check_port(options.port)  # before minutes of work
+    if options.open or options.serve:
+        check_parts()
     started = time.perf_counter()
     with Library.open(options.library) as library, Steps() as step:
         chart = library.map(asked, step, refit=options.refit)
@@ -55,15 +57,22 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(chart, time.perf_counter() - started)
     if options.open or options.serve:
-        _serve(options, asked)
+        _serve(options, asked, chart)
     return 0
 
 
-def _serve(options: argparse.Namespace, asked: MapOptions) -> None:
+def _serve(options: argparse.Namespace, asked: MapOptions, chart: PictureMap) -> None:
     def ready(address: str) -> None:
         talk(f"the map: {address} (Ctrl-C ends it)")
 
-    serve(options.library, [asked], options.port, open_browser=options.open, ready=ready)
+    serve(
+        options.library,
+        [asked],
+        options.port,
+        make=lambda library, asked: chart,
+        open_browser=options.open,
+        ready=ready,
+    )
 
 
 def _facts(chart: PictureMap) -> dict[str, object]:
@@ -83,7 +92,9 @@ def _facts(chart: PictureMap) -> dict[str, object]:
 def _print(chart: PictureMap, seconds: float) -> None:
     finest = chart.clustering.finest
     largest = sorted(finest.clusters, key=lambda one: -one.size)[:TOLD_CLUSTERS]
-    rows = [[f"{one.size:,}", printable(one.name), ", ".join(one.words)] for one in largest]
+    rows = [
+        [f"{one.size:,}", printable(one.name), printable(", ".join(one.words))] for one in largest
+    ]
     if rows:
         print(columns(["records", "cluster", "also"], rows, "rll") + "\n")
     alone = int((finest.of < 0).sum())

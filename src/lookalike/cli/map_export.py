@@ -40,7 +40,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="for TensorBoard, Embedding Atlas, tables, print, or as a page without a server",
         description="Write a map in another form. It is written whole or not at all.",
     )
-    forms = parser.add_subparsers(dest="form", metavar="FORM", required=True)
+    forms = parser.add_subparsers(metavar="FORM", required=True)
     _add_tensorboard(forms)
     _add_tables(forms)
     _add_png(forms)
@@ -71,9 +71,13 @@ def _add_rows(parser: argparse.ArgumentParser, usual: int | None) -> None:
 def _rows(text: str) -> int | None:
     if text == "all":
         return None
-    if not (text.isdecimal() and len(text) < 20 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r}: a number from 1 on is needed, or all")
-    return int(text)
+    try:
+        rows = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number, or all") from error
+    if rows < 1:
+        raise argparse.ArgumentTypeError(f"{rows}: at least 1")
+    return rows
 
 
 def _add_tensorboard(forms: Forms) -> None:
@@ -152,7 +156,9 @@ def run_tensorboard(options: argparse.Namespace) -> int:
     asked = ProjectorOptions(options.rows, not options.no_sprite)
     check_folder(options.out, "the folder")
     tensorboard.check_folder(options.out)
-    return _export(options, lambda source, path: write_tensorboard(source, path, asked))
+    return _export(
+        options, lambda source, path: write_tensorboard(source, path, asked), folder=True
+    )
 
 
 def run_csv(options: argparse.Namespace) -> int:
@@ -199,21 +205,21 @@ def run_png(options: argparse.Namespace) -> int:
     return _export(options, lambda source, path: write_scatter(source, path, points))
 
 
-def check_out(library: Library, out: Path, form: str) -> None:
+def check_out(library: Library, out: Path, *, folder: bool) -> None:
     """Raise, before minutes of work, for a place where an export cannot go."""
     if str(out) == "-":
         raise InputError("-: an export is a file; name one, or ./- for one of this name")
-    if form != "tensorboard":
+    if not folder:
         check_place(library, out, "the export")
     else:
         check_contents(library, out, "the export")
 
 
-def _export(options: argparse.Namespace, write: Writer) -> int:
-    """Make or open the map, and have it written."""
+def _export(options: argparse.Namespace, write: Writer, *, folder: bool = False) -> int:
+    """Make or open the map, and have it written; the place of a ``folder`` was checked."""
     asked = map_options(options)
     with Library.open(options.library) as library:
-        check_out(library, options.out, options.form)
+        check_out(library, options.out, folder=folder)
         with Steps() as step:
             source = library.map_source(library.map(asked, step))
         written: list[int] = []

@@ -6,6 +6,7 @@ Nothing of the library is changed; caches that searches keep anyway may be made.
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -150,12 +151,20 @@ def _about_maps(maps: Sequence[MapState]) -> Iterator[str]:
     for one in maps:
         if one.refit:
             later = one.placed + one.waiting
-            asked = one.options
             yield (
                 f"map {one.name}: {later:,} of {one.records + one.waiting:,} records came after it"
                 f" was made, {one.far:,} of them far from all others; a refit pays: lookalike map"
-                f" --method {asked.method} --dims {asked.dims} --by {asked.by} --refit"
+                f" {_asked(one.options)} --refit"
             )
+
+
+def _asked(options: MapOptions) -> str:
+    """The options of the command line that mean this layout."""
+    words = ["--method", options.method, "--dims", str(options.dims), "--by", options.by]
+    for name in ("where", "space", "seed"):
+        if value := getattr(options, name):
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
 
 
 # -- what there is ---------------------------------------------------------------------------------

@@ -125,8 +125,8 @@ class Level:
 class Tree:
     """Which clusters merge into which, so that their number can be chosen afterwards.
 
-    ``leaf`` int32 (n,): the leaf of every row; ``merges`` float64 (leaves - 1, 4) as SciPy's
-    linkage matrix.
+    ``leaf`` int32 (n,): the leaf of every row, -1 in none; ``merges`` float64 (leaves - 1, 4) as
+    SciPy's linkage matrix.
     """
 
     leaf: NDArray[np.int32]

@@ -62,16 +62,15 @@ Maker = Callable[[Known, IdArray], Colouring]
 
 
 def by_folder(known: Known, ids: IdArray) -> Colouring:
-    """Rows by the folder they lie in, below the folder that all have in common."""
+    """Rows by the folder they lie in, below the folder that all have in common, or that itself."""
     folders = known.folders()
     own = [folders.get(id_.tobytes()) for id_ in ids]
     places = {folder for folder in own if folder is not None}
     common = os.path.commonpath(places) if places else ""
-    if common in places:  # some lie right there
-        common = os.path.dirname(common)
 
     def short(folder: str) -> str:
-        return os.path.relpath(folder, common).split(os.sep)[0]
+        below = os.path.relpath(folder, common).split(os.sep)[0]
+        return below if below != os.curdir else os.path.basename(common) or common
 
     names = {folder: short(folder) for folder in places}
     return grouped([None if folder is None else names[folder] for folder in own])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.maps.base import Cluster
 from lookalike.maps.clusters.grouping import Numbers
-from lookalike.types import FloatArray
+from lookalike.types import FloatArray, IdArray
 
 MOST = 8
 """Exemplars of a cluster."""
@@ -54,6 +57,28 @@ def exemplars(points: FloatArray, rows: NDArray[np.int64]) -> list[int]:
         chosen.append(farthest)
         apart = np.minimum(apart, np.linalg.norm(own[some] - own[some[farthest]], axis=1))
     return [int(row) for row in rows[some[chosen]]]
+
+
+def still_shown(clusters: Sequence[Cluster], of: Numbers, ids: IdArray) -> tuple[Cluster, ...]:
+    """Clusters with the size and the exemplars that are left, when rows have gone or come.
+
+    ``of`` int32 (n,) and ``ids`` V16 (n,) of the rows now. A medoid that is gone gives way to an
+    exemplar, or to the first record; a cluster without records keeps it.
+    """
+    sizes = np.bincount(of[of >= 0], minlength=len(clusters)).tolist()
+    shown = {id_.bytes for one in clusters for id_ in (one.medoid, *one.exemplars)}
+    there = {id_.tobytes() for id_ in ids[np.isin(ids, np.array([*shown], ids.dtype))]}
+    found = []
+    for number, one in enumerate(clusters):
+        exemplars = tuple(id_ for id_ in one.exemplars if id_.bytes in there)
+        medoid = one.medoid
+        if medoid.bytes not in there and sizes[number]:
+            first = UUID(bytes=ids[int(np.argmax(of == number))].tobytes())
+            medoid = exemplars[0] if exemplars else first
+        found.append(
+            replace(one, size=sizes[number], medoid=medoid, exemplars=exemplars or (medoid,))
+        )
+    return tuple(found)
 
 
 def middle(positions: FloatArray, rows: NDArray[np.int64]) -> tuple[float, ...]:

@@ -26,6 +26,8 @@ NEIGHBOURS = 30
 """Neighbours of the graph that layouts are made from."""
 
 _CHUNK = 512
+_NO_SPREAD = 1e-6
+"""Squared distance that is rounding; points are roots of shares, at most sqrt(2) apart."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,13 @@ def _components(sample: FloatArray) -> Reduction:
 
     mean = sample.mean(axis=0, dtype=np.float64)
     covariance = (sample.T @ sample).astype(np.float64) - len(sample) * np.outer(mean, mean)
-    _, axes = eigsh(covariance, MOST_DIMS, v0=np.ones(len(mean)))
+    spread = float(np.trace(covariance))
+    if spread <= _NO_SPREAD * len(sample):  # all alike: any axes will do
+        return Reduction(mean.astype(np.float32), np.eye(BINS, MOST_DIMS, dtype=np.float32))
+    start = np.ones(BINS)
+    if np.linalg.norm(covariance @ start) <= _NO_SPREAD * spread:  # finds nothing from there
+        start = np.random.default_rng(0).normal(size=BINS)
+    _, axes = eigsh(covariance, MOST_DIMS, v0=start)
     return Reduction(mean.astype(np.float32), np.ascontiguousarray(axes[:, ::-1], dtype=np.float32))
 
 

@@ -54,15 +54,22 @@ def lay_out(ground: Ground, options: MapOptions) -> tuple[FloatArray, Parameters
     rows of a three-dimensional t-SNE, MissingExtraError without any engine.
     """
     rows = len(ground.ids)
+    check_layout(options, rows)
+    if rows < FEW:
+        return _fitted(_components(ground.points, options.dims)), {"engine": "components"}
+    found, parameters = _interruptible(engine_of(options), ground, options)
+    return _fitted(found), parameters
+
+
+def check_layout(options: MapOptions, rows: int) -> None:
+    """Raise what ``lay_out`` would for so many rows, before any work."""
     if options.method == "tsne" and options.dims == 3 and rows > TSNE_3D_ROWS:
         raise InputError(
             f"dims 3: t-SNE takes up to {TSNE_3D_ROWS:,} records, here are {rows:,}; choose"
             " --method umap, or fewer by --where"
         )
-    if rows < FEW:
-        return _fitted(_components(ground.points, options.dims)), {"engine": "components"}
-    found, parameters = _interruptible(engine_of(options), ground, options)
-    return _fitted(found), parameters
+    if rows >= FEW:
+        engine_of(options)
 
 
 def engine_of(options: MapOptions) -> Engine:
@@ -84,13 +91,12 @@ def _manifolds_tsne(ground: Ground, options: MapOptions) -> tuple[FloatArray, Pa
 
     neighbours, distances = _full_lists(ground)
     perplexity = min(PERPLEXITY, (neighbours.shape[1] - 1) / 3)
-    late = None
     engine = manifolds_rs.TSNE(
         perplexity=perplexity,
         n_epochs=TSNE_ITERATIONS,
         approx="fft",
         seed=options.seed,
-        optim_params=manifolds_rs.TsneOptim(late_exag_factor=late),
+        optim_params=manifolds_rs.TsneOptim(late_exag_factor=None),
     )
     found = engine.fit_transform(ground.points, knn_indices=neighbours, knn_distances=distances)
     return found, {

@@ -6,7 +6,7 @@ neighbours, and join the clusters that most of these are in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError
 from lookalike.indexes.regions import Regions, Rows
-from lookalike.maps.base import Cluster, Clustering, Level, MapOptions, PictureMap, Tree
-from lookalike.maps.clusters import group, recut
+from lookalike.maps.base import Clustering, Level, MapOptions, PictureMap, Tree
+from lookalike.maps.clusters import check_parts, group, recut
 from lookalike.maps.clusters.grouping import Grouping
 from lookalike.maps.evidence import Evidence
+from lookalike.maps.exemplars import still_shown
 from lookalike.maps.ground import Source, ground_of, nearest_known
 from lookalike.maps.kept import Layout, LayoutFolder, clusters_name, layout_key, layout_name
-from lookalike.maps.layout import lay_out
+from lookalike.maps.layout import check_layout, lay_out
 from lookalike.maps.names import describe
 from lookalike.maps.placing import FAR_SHARE, PLACED_BY, majority, place
 from lookalike.types import FloatArray, IdArray
@@ -58,7 +59,8 @@ class MapMaker:
     def map(self, options: MapOptions, *, refit: bool = False) -> PictureMap:
         """The map with these options: the kept one, brought up to date, or a new one.
 
-        ``refit`` makes it anew. Raises InputError where there is no record for it.
+        ``refit`` makes it anew. Raises InputError where there is no record for it or are too many,
+        MissingExtraError where something must be made and what makes it is not installed.
         """
         if not self._wanted.any():
             raise InputError("no record for a map; index a folder, or change the condition")
@@ -67,9 +69,13 @@ class MapMaker:
         if layout is not None and self._fits(layout, options):
             layout = self._updated(kept, layout)
         else:
+            check_layout(options, int(self._wanted.sum()))
+            check_parts(options.clusters)
             layout = self._laid_out(options)
             kept.keep(layout)
-        clustering = self._clusters(kept, layout, options)
+        clustering = None if refit else kept.load_clusters(clusters_name(options), layout)
+        if clustering is None:
+            clustering = self._clusters(kept, layout, options, anew=refit)
         return PictureMap(
             replace(options, space=self._space), layout.ids, layout.positions, layout.placed,
             clustering, layout.parameters,
@@ -82,7 +88,7 @@ class MapMaker:
         return self._source.points(reduction)[self._rows(chart.ids)]
 
     def _fits(self, layout: Layout, options: MapOptions) -> bool:
-        """Whether a layout is the one asked for, of this source, and anything of it is left."""
+        """Whether a layout is what is asked for, of this source, with some left to place others."""
         if layout_key(layout.options, self._space) != layout_key(options, self._space):
             return False
         if len(layout.reduction.mean) != self._source.dim:
@@ -91,7 +97,7 @@ class MapMaker:
         table = self._source.table
         if rows > len(table.ids) or self._source.digest(rows) != layout.source_digest:
             return False
-        return bool(self._stays(layout)[1].any())
+        return bool((self._stays(layout)[1] & ~layout.placed).any())
 
     def _rows(self, ids: IdArray) -> NDArray[np.int64]:
         return self._source.table.rows_of(ids)
@@ -146,13 +152,14 @@ class MapMaker:
 
     # -- clusters --------------------------------------------------------------------------------
 
-    def _clusters(self, kept: LayoutFolder, layout: Layout, options: MapOptions) -> Clustering:
+    def _clusters(
+        self, kept: LayoutFolder, layout: Layout, options: MapOptions, *, anew: bool
+    ) -> Clustering:
+        """Clusters with names; those that have none yet are taken up, unless ``anew``."""
+        check_parts(options.clusters)
         name, digest = clusters_name(options), layout.digest
-        clustering = kept.load_clusters(name, layout)
-        if clustering is not None:
-            return clustering
         points = self._source.points(layout.reduction)[self._rows(layout.ids)]
-        grouping = kept.load_grouping(name, layout)
+        grouping = None if anew else kept.load_grouping(name, layout)
         if grouping is None:
             asked = options.clusters, points, layout.positions, options.count, options.seed
             grouping = group(*asked, self._stage)
@@ -169,7 +176,11 @@ class Cutter:
     """Cuts the tree of a map into other numbers of clusters, each in about a second."""
 
     def __init__(self, chart: PictureMap, points: FloatArray, evidence: Evidence) -> None:
-        """``points`` float32 (n, d) and ``evidence`` of the map's rows."""
+        """``points`` float32 (n, d) and ``evidence`` of the map's rows.
+
+        Raises MissingExtraError without what names clusters.
+        """
+        check_parts(chart.clustering.method)
         self.chart = chart
         self._points = points
         self._evidence = evidence
@@ -208,15 +219,17 @@ def _with(
     regions = Regions(layout.regions.centres, np.concatenate([laid, free]).astype(np.int32))
     rows = np.arange(len(points), len(every), dtype=np.int32)
     near, distances = nearest_known(every, regions, rows, PLACED_BY)
-    spots = place(layout.positions, near, distances, layout.reach)
-    nowhere = near[:, 0] < 0  # nothing in the regions that were looked at
-    spots.positions[nowhere] = 0
+    some = near[:, 0] >= 0  # of the others nothing is in the regions that were looked at
+    spots = place(layout.positions, near[some], distances[some], layout.reach)
+    positions = np.zeros((len(added), layout.positions.shape[1]), np.float32)
+    positions[some], far = spots.positions, ~some
+    far[some] = spots.far
     return replace(
         layout,
         ids=np.concatenate([layout.ids, ids]),
-        positions=np.concatenate([layout.positions, spots.positions]),
+        positions=np.concatenate([layout.positions, positions]),
         placed=np.concatenate([layout.placed, np.ones(len(added), bool)]),
-        far=np.concatenate([layout.far, spots.far | nowhere]),
+        far=np.concatenate([layout.far, far]),
         regions=Regions(layout.regions.centres, np.concatenate([layout.regions.of, free])),
     ), near
 
@@ -233,24 +246,8 @@ def _followed(
     levels = []
     for level in clustering.levels:
         of = along(level.of)
-        members = _still_there(level.clusters, of, layout.ids)
-        levels.append(Level(of, members))
+        levels.append(Level(of, still_shown(level.clusters, of, layout.ids)))
     tree = clustering.tree
     if tree is not None:
         tree = Tree(along(tree.leaf), tree.merges)
     return replace(clustering, levels=tuple(levels), tree=tree)
-
-
-def _still_there(
-    clusters: Sequence[Cluster], of: NDArray[np.int32], ids: IdArray
-) -> tuple[Cluster, ...]:
-    """Clusters with their sizes now, and without exemplars that have gone."""
-    sizes = np.bincount(of[of >= 0], minlength=len(clusters))
-    shown = {id_.bytes for one in clusters for id_ in (one.medoid, *one.exemplars)}
-    there = {id_.tobytes() for id_ in ids[np.isin(ids, np.array([*shown], ids.dtype))]}
-    out = []
-    for one, size in zip(clusters, sizes.tolist(), strict=True):
-        left = tuple(id_ for id_ in one.exemplars if id_.bytes in there)
-        medoid = one.medoid if one.medoid.bytes in there else next(iter(left), one.medoid)
-        out.append(replace(one, size=size, exemplars=left, medoid=medoid))
-    return tuple(out)

@@ -82,4 +82,4 @@ def majority(of: NDArray[np.int32], near: Rows) -> NDArray[np.int32]:
     votes = (groups[:, :, None] == groups[:, None]).sum(axis=2)
     votes[groups == -2] = 0
     winner: NDArray[np.int32] = groups[np.arange(len(near)), votes.argmax(axis=1)]
-    return winner
+    return np.maximum(winner, -1)  # -1 too where there is no neighbour at all

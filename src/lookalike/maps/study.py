@@ -17,9 +17,11 @@ import numpy as np
 
 from lookalike.errors import InputError
 from lookalike.maps.base import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
+from lookalike.maps.clusters import check_parts
 from lookalike.maps.exports.page import SPOKEN, Page, PosterOptions
 from lookalike.maps.exports.scatter import draw_points, figure_class
 from lookalike.maps.exports.source import ExportSource
+from lookalike.maps.layout import engine_of
 from lookalike.maps.scores import (
     ClusterScores,
     LayoutScores,
@@ -148,12 +150,16 @@ class Studio:
         A picture per map, an overview, a table as CSV and JSON, and the choice in words.
 
         Raises InputError for options that cannot be used and a folder that has other things in it,
-        MissingExtraError without Matplotlib, OSError where it cannot be written.
+        MissingExtraError without what makes the maps and Matplotlib, OSError where it cannot be
+        written.
         """
         options = options or StudyOptions()
         options.check()
         check_study_folder(folder)
         figure_class()
+        for asked in options.maps():  # before minutes of work
+            engine_of(asked)
+            check_parts(asked.clusters)
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             made.chmod(0o755)
@@ -205,20 +211,27 @@ class _LayoutScorer:
     layout: LayoutScores
 
     def __init__(self) -> None:
-        self._of: tuple[str, str] | None = None
-        self._by = ""
+        self._read: PictureMap | None = None
+        self._scored: PictureMap | None = None
 
     def look_at(self, source: ExportSource, label: Callable[[ExportSource], Sequence[str]]) -> None:
         """Read points, labels and scores anew, as far as they are not those of the map before."""
-        options = source.chart.options
-        if self._by != options.by:
+        chart = source.chart
+        if not _same_rows(self._read, chart):
             self.points, self.labels = source.points(), numbered(label(source))
-            self._by = options.by
-        if self._of != (options.by, options.method):
+            self._read, self._scored = chart, None
+        if self._scored is None or self._scored.options.method != chart.options.method:
             self.layout = score_layout(
-                self.points, source.chart.positions, self.labels, seed=options.seed
+                self.points, chart.positions, self.labels, seed=chart.options.seed
             )
-            self._of = options.by, options.method
+            self._scored = chart
+
+
+def _same_rows(one: PictureMap | None, other: PictureMap) -> bool:
+    """Whether maps have the same points row by row; kept ones differ in what came later."""
+    return one is not None and one.options.by == other.options.by and (
+        np.array_equal(one.ids, other.ids)
+    )  # fmt: skip
 
 
 def check_study_folder(folder: Path) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +24,7 @@ Open = Callable[[Library, MapOptions], PictureMap]
 
 @dataclass
 class Chart(IdentifiedRows):
-    """One map as it is shown. ``name`` is of what was asked for, ``tag`` of all that it says."""
+    """One map as it is shown. ``name`` is of what was asked for."""
 
     name: str
     chart: PictureMap
@@ -35,16 +33,6 @@ class Chart(IdentifiedRows):
     def __post_init__(self) -> None:
         self.ids: IdArray = self.chart.ids
         self.live: NDArray[np.bool_] = np.ones(len(self.ids), bool)
-
-    @cached_property
-    def tag(self) -> str:
-        """Changes whenever anything of the map does."""
-        digest = hashlib.sha256(self.ids.tobytes())
-        digest.update(np.ascontiguousarray(self.chart.positions).tobytes())
-        for level in self.chart.clustering.levels:
-            digest.update(np.ascontiguousarray(level.of).tobytes())
-            digest.update(json.dumps([one.to_dict() for one in level.clusters]).encode())
-        return digest.hexdigest()[:24]
 
     def id_of(self, row: int) -> UUID:
         """The record of a row."""

@@ -7,6 +7,7 @@ Rows are sent as ``int32``, little-endian, in the body of a POST. Facts are JSON
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -59,7 +60,7 @@ class MapApi:
         name = self._charts.names[0]
         with contextlib.suppress(LookalikeError):
             chart = await self._searches.ask(lambda library: self._charts.get(name, library))
-            await self._searches.ask(lambda library: (chart.tag, chart.points()))
+            await self._searches.ask(lambda library: chart.points())
 
     def routes(self) -> list[BaseRoute]:
         """All routes of the maps; paths are relative to the app."""
@@ -215,11 +216,11 @@ class MapApi:
 
     async def _tagged(self, request: Request, make: Callable[[Chart, Library], bytes]) -> Response:
         chart = await self._chart(request)
-        tag = f'"{chart.tag}"'
+        found = await self._searches.ask(lambda library: make(chart, library))
+        tag = f'"{hashlib.sha256(found).hexdigest()[:24]}"'
         headers = {"ETag": tag, "Cache-Control": CHECKED}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        found = await self._searches.ask(lambda library: make(chart, library))
         return packet(found, headers)
 
 
@@ -299,7 +300,7 @@ def facts_of(chart: Chart, library: Library, row: int) -> dict[str, Any]:
     id_ = chart.id_of(row)
     (record,) = library.get([id_])
     if record is None:
-        raise InputError(f"{id_}: this record is no longer in the library; make the map anew")
+        raise InputError(f"{id_}: this record is no longer in the library; run lookalike map again")
     facts = record.facts
     return {
         "row": row,

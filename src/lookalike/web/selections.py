@@ -36,12 +36,14 @@ def described(library: Library, ids: Sequence[UUID]) -> dict[str, Any]:
 
 
 def labelled(library: Library, ids: Sequence[UUID], name: str) -> dict[str, Any]:
-    """Write a label; what then finds all that have it."""
-    library.label(name, ids)
+    """Write a label to those that are still in the library; what then finds all that have it."""
+    records = zip(ids, library.get(ids), strict=True)
+    there = [id_ for id_, record in records if record is not None]
+    library.label(name, there)
     name = name.strip()
     text = name.replace("'", "''")
     return {
-        "count": len(ids),
+        "count": len(there),
         "condition": str(Compare("label", "=", name)),
         "sql": f"key IN (SELECT record FROM labels WHERE label = '{text}')",  # noqa: S608 (shown)
     }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import socket
 import webbrowser
 from collections.abc import Callable, Sequence
 
 from lookalike.errors import InputError, MissingExtraError
-from lookalike.maps import MapOptions
+from lookalike.library import Library
+from lookalike.maps import MapOptions, PictureMap
 
 HOST = "127.0.0.1"
 
@@ -19,25 +21,28 @@ def serve(
     maps: Sequence[MapOptions] = (),
     port: int = 0,
     *,
+    make: Callable[[Library, MapOptions], PictureMap] | None = None,
     open_browser: bool = False,
     ready: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve a library's maps until the process is interrupted.
 
-    ``port`` 0 takes a free one. ``ready`` is called with the address once requests are accepted;
-    then the browser is opened, if asked for. Raises InputError for a port that cannot be had,
-    MissingExtraError without the extra ``web``.
+    ``port`` 0 takes a free one; ``make`` as ``create_app`` has it. ``ready`` is called with the
+    address once requests are accepted; then the browser is opened, if asked for. Raises InputError
+    for a port that cannot be had, MissingExtraError without the extra ``web``.
     """
-    try:
-        import uvicorn
+    check_parts()
+    import uvicorn
 
-        from lookalike.web.app import create_app
-    except ImportError as error:
-        raise MissingExtraError("the page of the map", "web") from error
+    from lookalike.web.app import create_app
+
     taken = _listening(port)
     address = f"http://{HOST}:{taken.getsockname()[1]}/map"
     options = uvicorn.Config(
-        create_app(folder, maps), log_level="warning", access_log=False, timeout_graceful_shutdown=2
+        create_app(folder, maps, make=make),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
     )
 
     class Server(uvicorn.Server):
@@ -49,6 +54,13 @@ def serve(
 
     with taken, contextlib.suppress(KeyboardInterrupt):  # the way in which a user ends it
         Server(options).run(sockets=[taken])
+
+
+def check_parts() -> None:
+    """Raise MissingExtraError without the extra ``web``."""
+    for part in ("starlette", "uvicorn"):
+        if importlib.util.find_spec(part) is None:
+            raise MissingExtraError("the page of the map", "web")
 
 
 def check_port(port: int) -> None:

@@ -10,6 +10,7 @@ of several sizes (docs/adr/0014-clusters.md), and told in ``Grouping.parameters`
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, MissingExtraError
 from lookalike.maps.base import CLUSTERINGS
 from lookalike.maps.clusters import dbscan as _dbscan
 from lookalike.maps.clusters import levels as _levels
@@ -28,7 +29,13 @@ from lookalike.maps.clusters.hdbscan import hdbscan as _hdbscan
 from lookalike.maps.clusters.kmeans import kmeans as _kmeans
 from lookalike.types import FloatArray
 
-__all__ = ["Grouping", "cut", "default_count", "group", "lifted", "recut", "smallest_cluster"]
+__all__ = [
+    "Grouping", "check_parts", "cut", "default_count", "group", "lifted", "recut",
+    "smallest_cluster",
+]  # fmt: skip
+
+_PARTS: Mapping[str, tuple[str, ...]] = {"hdbscan": ("fast_hdbscan",), "evoc": ("evoc",)}
+"""What is not ours, beside SciPy."""
 
 LEAST = 10
 """Rows near a place that make it dense."""
@@ -45,6 +52,13 @@ def default_count(rows: int) -> int:
 def smallest_cluster(rows: int) -> int:
     """The fewest rows of a density cluster: a fourth of the root of all rows, at least 5."""
     return max(5, round(math.sqrt(rows) / 4))
+
+
+def check_parts(method: str) -> None:
+    """Raise MissingExtraError where what ``group`` and names need is not installed."""
+    for part in (*_PARTS.get(method, ()), "scipy"):
+        if importlib.util.find_spec(part) is None:
+            raise MissingExtraError(f"clustering by {method}", "map")
 
 
 def group(

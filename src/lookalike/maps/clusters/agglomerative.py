@@ -7,8 +7,10 @@ small ones are swallowed (docs/adr/0014-clusters.md).
 
 from __future__ import annotations
 
+import numpy as np
+
 from lookalike.maps.base import Tree
-from lookalike.maps.clusters.grouping import Numbers, by_size
+from lookalike.maps.clusters.grouping import Numbers, by_size, lifted
 from lookalike.maps.clusters.kmeans import cells
 from lookalike.maps.clusters.ward import cut_leaves, ward
 from lookalike.types import FloatArray
@@ -31,6 +33,6 @@ def tree_of(points: FloatArray, seed: int) -> Tree:
 def cut(tree: Tree, count: int) -> Numbers:
     """The clusters of all rows when there are ``count`` (or as many as leaves), int32 (n,).
 
-    Numbered by size, the largest first.
+    Numbered by size, the largest first; -1 for rows that are in no leaf.
     """
-    return by_size(cut_leaves(tree.merges, count)[tree.leaf])
+    return by_size(lifted(tree.leaf, cut_leaves(tree.merges, count).astype(np.int32)))

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import numpy as np
 
 from lookalike.maps import packets
-from lookalike.maps.base import Cluster, Level, PictureMap
+from lookalike.maps.base import Level, PictureMap
 from lookalike.maps.colourings import Colouring, grouped
+from lookalike.maps.exemplars import still_shown
 from lookalike.maps.exports.source import ExportSource, RowFacts, Rows, as_text, write_whole
 from lookalike.maps.sheets import sheet_packet
-from lookalike.types import FloatArray, IdArray
+from lookalike.types import FloatArray
 
 Document: TypeAlias = Callable[
     [Mapping[str, Any], Mapping[str, Sequence[str]], Mapping[str, bytes]], str
@@ -85,7 +85,7 @@ def part_of(chart: PictureMap, rows: Rows) -> PictureMap:
     """
     ids = chart.ids[rows]
     levels = tuple(
-        Level(level.of[rows], tuple(_left(level.clusters, level.of[rows], ids)))
+        Level(level.of[rows], still_shown(level.clusters, level.of[rows], ids))
         for level in chart.clustering.levels
     )
     return replace(
@@ -95,19 +95,6 @@ def part_of(chart: PictureMap, rows: Rows) -> PictureMap:
         placed=chart.placed[rows],
         clustering=replace(chart.clustering, levels=levels, tree=None),
     )
-
-
-def _left(clusters: Sequence[Cluster], of: Any, ids: IdArray) -> Iterator[Cluster]:
-    """What is left of clusters; a medoid that is not gives way to an exemplar, or any record."""
-    there = {id_.tobytes() for id_ in ids}
-    sizes = np.bincount(of[of >= 0], minlength=len(clusters)).tolist()
-    for number, cluster in enumerate(clusters):
-        exemplars = tuple(id_ for id_ in cluster.exemplars if id_.bytes in there)
-        medoid = cluster.medoid
-        if medoid.bytes not in there and sizes[number]:
-            first = ids[np.flatnonzero(of == number)[0]]
-            medoid = exemplars[0] if exemplars else UUID(bytes=first.tobytes())
-        yield replace(cluster, size=sizes[number], medoid=medoid, exemplars=exemplars or (medoid,))
 
 
 def _colourings(known: Sequence[RowFacts]) -> Iterator[tuple[str, tuple[str, Colouring]]]:
