@@ -5,6 +5,7 @@ Times mean nothing here; that answers are right does.
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -100,7 +101,9 @@ def test_peers_that_are_not_installed_are_said_to_be_missing(tmp_path: Path) -> 
     result = short("peers", tmp_path)
     is_right(result["vectors"]["lookalike"])
     assert result["vectors"]["rabitq"] == {"missing": "faiss"}
-    assert result["colour"]["inverted, numba"] == {"missing": "numba"}
+    numba = result["colour"]["inverted, numba"]
+    installed = importlib.util.find_spec("numba") is not None  # as the clusters of maps want it
+    assert (numba != {"missing": "numba"}) == installed
     assert set(result["colour"]["lookalike"]["metrics"]) == set(METRICS)
 
 
