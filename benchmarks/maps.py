@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def on_classes(library: Library, *, short: bool) -> dict[str, Any]:
             for name, how in LAYOUTS.items()
             if not short or how[0].dims == 2
         },
-        "placed": [*placing(tables, labels)],
+        "placed": [*placing(tables, labels, SHARES[1:2] if short else SHARES)],
     }
 
 
@@ -117,13 +118,14 @@ def laid_out(ground: Ground, labels: np.ndarray, options: MapOptions, engine: An
     }
 
 
-def placing(tables: Tables, labels: np.ndarray) -> Any:
+def placing(tables: Tables, labels: np.ndarray, shares: Sequence[float]) -> Any:
     rng = np.random.default_rng(0)
     live = np.flatnonzero(tables.vectors.live)
     drawn = rng.random(len(labels))
     order = rng.permutation(int(labels.max()) + 1)
-    later = {f"{share:.0%} of the records": drawn < share for share in SHARES}
-    later |= {f"{count} classes": np.isin(labels, order[:count]) for count in CLASSES}
+    later = {f"{share:.0%} of the records": drawn < share for share in shares}
+    classes = CLASSES if len(shares) > 1 else ()
+    later |= {f"{count} classes": np.isin(labels, order[:count]) for count in classes}
     for name, rows in later.items():
         if rows.all() or not rows.any():
             continue

@@ -40,7 +40,7 @@ def test_a_healthy_library_has_no_advice(indexed: Command) -> None:
 
 def test_json_has_the_same_numbers(indexed: Command) -> None:
     found = indexed("doctor", "--json", "--queries", "4").done().json()
-    assert sorted(found) == ["advice", "filters", "library", "machine", "searches"]
+    assert sorted(found) == ["advice", "filters", "library", "machine", "maps", "searches"]
     assert found["library"]["records"] == len(
         {row["record"] for row in indexed.ledger().values()} - {""}
     )
