@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +33,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("lookalike")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -198,3 +201,14 @@ def filled(library: Library, photos: Path) -> Library:
     """A library with the twelve pictures."""
     library.add([photos])
     return library
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Any]:
+    """What drives a browser; one for all tests, as there may be no second one in a process."""
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium on the PATH: no page is looked at")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as made:
+        yield made

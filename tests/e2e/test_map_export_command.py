@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+
+from tests.conftest import CHROMIUM
 
 from .command import Command
 from .conftest import Disk
@@ -233,28 +234,23 @@ def test_what_cannot_be_tried_is_refused(mapped: Command, tmp_path: Path) -> Non
 @pytest.mark.long
 @pytest.mark.parametrize("form", ["html", "plotly"])
 def test_a_page_draws_in_a_browser_and_asks_for_nothing(
-    mapped: Command, tmp_path: Path, form: str
+    mapped: Command, tmp_path: Path, form: str, playwright: Any
 ) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium here")
     mapped("map", "export", form, "--out", tmp_path / "map.html").done()
     asked: list[str] = []
     wrong: list[str] = []
     flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"]
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=chromium, args=[*flags, "--enable-unsafe-swiftshader"]
-        )
-        page: Any = browser.new_page(viewport={"width": 900, "height": 700})
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto((tmp_path / "map.html").as_uri())
-        page.wait_for_timeout(4_000)
-        page.screenshot(path=tmp_path / "seen.png")
-        title = page.title()
-        browser.close()
+    browser = playwright.chromium.launch(
+        executable_path=CHROMIUM, args=[*flags, "--enable-unsafe-swiftshader"]
+    )
+    page: Any = browser.new_page(viewport={"width": 900, "height": 700})
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((tmp_path / "map.html").as_uri())
+    page.wait_for_timeout(4_000)
+    page.screenshot(path=tmp_path / "seen.png")
+    title = page.title()
+    browser.close()
     assert not wrong
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [
         (tmp_path / "map.html").as_uri()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,15 +13,14 @@ from uuid import UUID
 import numpy as np
 import pytest
 import uvicorn
-from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright
 
 from lookalike import Library
 from lookalike.maps import Cluster, Clustering, Level, MapOptions, PictureMap
 from lookalike.types import ID_DTYPE
 from lookalike.web.app import create_app
-from tests.conftest import ToyEncoder, plain
+from tests.conftest import CHROMIUM, ToyEncoder, plain
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--use-gl=angle",
@@ -111,14 +109,6 @@ def served(
     finally:
         server.should_exit = True
         thread.join()
-
-
-@pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium on the PATH: the page is not looked at")
-    with sync_playwright() as made:
-        yield made
 
 
 class Tab:
