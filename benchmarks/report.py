@@ -391,11 +391,9 @@ def maps_large(result: dict[str, Any]) -> str:
     steps = list(result["runs"][0]["steps"])
     rows = [
         [f"{run['records']:,}", *(f"{run['steps'].get(step, 0):.0f}" for step in steps),
-         f"{run['seconds']:.0f} ({run['cpu_seconds']:.0f})", megabytes(run["peak_bytes"]),
-         ", ".join(map(str, run["clusters"])),
-         f"{run['placing']['records']:,}: {run['placing']['seconds']:.1f}",
-         f"{run['scores']['trustworthiness']:.3f}, {run['scores']['neighbours_kept']:.3f}",
-         "yes" if run["repeats"] else "no", f"{run['load']}"]
+         f"{run['seconds']:.0f}" + (f" ({run['cpu_seconds']:.0f})" if run["cpu_seconds"] else ""),
+         megabytes(run["peak_bytes"]), ", ".join(map(str, run["clusters"])),
+         *_followed(run), f"{run['load']}"]
         for run in result["runs"]
     ]  # fmt: skip
     head = [
@@ -427,6 +425,18 @@ def viewer(result: dict[str, Any]) -> str:
         f"Chromium {result['chromium']}, headless, software GL. While the whole"
         " map moves, part of the points is drawn, and all once it rests.\n\n" + table(head, rows)
     )
+
+
+def _followed(run: dict[str, Any]) -> list[str]:
+    """What was tried on a map after it was made; of the largest nothing was."""
+    if run["placing"] is None:
+        return ["–", "–", "–"]
+    placing, scores = run["placing"], run["scores"]
+    return [
+        f"{placing['records']:,}: {placing['seconds']:.1f}",
+        f"{scores['trustworthiness']:.3f}, {scores['neighbours_kept']:.3f}",
+        "yes" if run["repeats"] else "no",
+    ]
 
 
 def clusters(result: dict[str, Any]) -> str:
