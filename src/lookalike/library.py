@@ -59,6 +59,7 @@ from lookalike.types import (
     Space,
     State,
     Why,
+    uuids,
 )
 
 if TYPE_CHECKING:
@@ -394,7 +395,7 @@ class Library:
         """Ids of the records for which a condition holds, ascending."""
         condition = parse_condition(str(where))
         with readable_errors(self.folder):
-            return [UUID(bytes=id_.tobytes()) for id_ in self._reader().matching(condition)]
+            return uuids(self._reader().matching(condition))
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, longest side at most 256 pixels, in the order asked for."""

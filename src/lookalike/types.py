@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -536,3 +536,30 @@ def _side_dict(side: WhySide) -> dict[str, Any]:
         "boxes": [list(box) for box in side.boxes],
         "relevance": [[round(float(value), 3) for value in row] for row in side.relevance],
     }
+
+
+# -- ids and text, as they are passed on -----------------------------------------------------------
+
+
+def uuids(ids: IdArray) -> list[UUID]:
+    """Ids of an array, in its order."""
+    return [UUID(bytes=id_.tobytes()) for id_ in ids]
+
+
+def id_array(ids: Iterable[UUID]) -> IdArray:
+    """Ids as an array, in their order."""
+    return np.frombuffer(b"".join(id_.bytes for id_ in ids), ID_DTYPE)
+
+
+def as_text(name: str) -> str:
+    """A name of the file system as text that UTF-8 can hold: undecodable bytes as escapes."""
+    if name.isascii():
+        return name
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def printable(text: str) -> str:
+    """Text that any terminal can show on one line: control and undecodable bytes as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

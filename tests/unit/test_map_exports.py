@@ -38,7 +38,7 @@ from lookalike.maps.exports.page import STRETCH, Page, Places, PosterOptions
 from lookalike.maps.exports.pictures import GREY, tile
 from lookalike.maps.exports.plotly import LOOSE, OTHERS, PlotlyOptions, write_plotly
 from lookalike.maps.exports.scatter import write_scatter
-from lookalike.maps.exports.source import ExportSource, RowFacts, one_line, write_whole
+from lookalike.maps.exports.source import ExportSource, RowFacts, write_whole
 from lookalike.maps.exports.table import TableOptions, write_csv, write_parquet
 from lookalike.maps.exports.tensorboard import (
     CONFIG,
@@ -50,7 +50,7 @@ from lookalike.maps.exports.tensorboard import (
     unreadable_as_text,
     write_tensorboard,
 )
-from lookalike.types import ID_DTYPE
+from lookalike.types import ID_DTYPE, printable
 from lookalike.web.document import document
 from tests.conftest import encoded, plain, record_ids
 
@@ -269,7 +269,7 @@ def test_metadata_has_a_line_per_row_whatever_the_names(tmp_path: Path) -> None:
     assert {line.count("\t") for line in lines} == {5}
     for line, row in zip(lines[1:], source.some(None).tolist(), strict=True):
         path, fine, _, _, label, _ = line.split("\t")
-        assert path == one_line(ODD[row] if row < len(ODD) else f"/p/{row:05d}.jpg")
+        assert path == printable(ODD[row] if row < len(ODD) else f"/p/{row:05d}.jpg")
         assert label == ("a; b\\tc" if row == 0 else "")
         assert (fine == "in no cluster") == (row % 6 == 5)
     assert "a\\tb\\nc" in text

@@ -16,8 +16,8 @@ from PIL import Image
 from lookalike.present.captions import contact_sheet
 from lookalike.present.page import page, write_html
 from lookalike.present.sheet import CELL, draw, png, write_png
-from lookalike.present.table import columns, hits_table, printable
-from lookalike.types import COSINE, Hit, QueryInput, SearchResult, Sheet, Tile
+from lookalike.present.table import columns, hits_table
+from lookalike.types import COSINE, Hit, QueryInput, SearchResult, Sheet, Tile, printable
 from tests.conftest import BLUE, GREEN, RED, encoded, plain
 
 # -- text ------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from lookalike.cli.index import positive
 from lookalike.cli.output import add_library_option, print_json, record_of, talk
 from lookalike.library import Library
-from lookalike.present.table import columns, printable
+from lookalike.present.table import columns
 from lookalike.query.categories import CategoryCount
-from lookalike.types import label_dict
+from lookalike.types import label_dict, printable
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

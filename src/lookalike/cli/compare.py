@@ -9,8 +9,8 @@ from pathlib import Path
 from lookalike.cli.output import add_library_option, check_place, print_json, talk
 from lookalike.cli.search import files_of, sheet_file, terms_of, write_sheet
 from lookalike.library import Library
-from lookalike.present.table import columns, printable
-from lookalike.types import SearchResult
+from lookalike.present.table import columns
+from lookalike.types import SearchResult, printable
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

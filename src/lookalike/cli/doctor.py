@@ -12,7 +12,8 @@ from lookalike.evaluate.doctor import Checkup, Holdings
 from lookalike.evaluate.recall import NEIGHBOURS, Trial
 from lookalike.library import Library
 from lookalike.maps.kept import MapState
-from lookalike.present.table import columns, printable
+from lookalike.present.table import columns
+from lookalike.types import printable
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

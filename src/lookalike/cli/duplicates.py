@@ -12,7 +12,6 @@ from uuid import UUID
 from lookalike.cli.output import (
     add_library_option,
     check_place,
-    csv_path,
     page_path,
     print_json,
     print_path,
@@ -31,7 +30,8 @@ from lookalike.duplicates import (
 from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.present.pairs import PairTile, side_by_side, write_pairs
-from lookalike.present.table import columns, printable
+from lookalike.present.table import columns
+from lookalike.types import as_text, printable
 
 PAGE_GROUPS = 500
 """Groups on an HTML page at most; a picture on it takes about 10 KB."""
@@ -210,7 +210,7 @@ def _cells(report: DuplicateReport) -> Iterator[tuple[Any, ...]]:
         for copy in (group.best, *group.others):
             yield (
                 number, "yes" if copy is group.best else "", copy.relation or "",
-                f"{copy.similarity:.4f}", "; ".join(copy.changes), csv_path(copy.path), copy.width,
+                f"{copy.similarity:.4f}", "; ".join(copy.changes), as_text(copy.path), copy.width,
                 copy.height, copy.bytes, copy.format, copy.taken_at or "", copy.modified or "",
                 copy.id,
             )  # fmt: skip

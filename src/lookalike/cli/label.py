@@ -10,8 +10,8 @@ from lookalike.cli.output import add_library_option, print_json, record_of, talk
 from lookalike.errors import InputError
 from lookalike.labelling import LabelReport, read_names
 from lookalike.library import Library
-from lookalike.present.table import columns, printable
-from lookalike.types import LABEL_SOURCES
+from lookalike.present.table import columns
+from lookalike.types import LABEL_SOURCES, printable
 
 SHOWN = 20
 """Labels printed after labelling at most; without arguments all are."""

@@ -6,10 +6,9 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from lookalike.cli.output import add_library_option, check_place, csv_path, talk, write_csv
+from lookalike.cli.output import add_library_option, check_place, talk, write_csv
 from lookalike.library import Library
-from lookalike.present.table import printable
-from lookalike.types import LedgerRow, State
+from lookalike.types import LedgerRow, State, as_text, printable
 
 HEADER = ("path", "state", "reason", "detail", "bytes", "modified", "record")
 
@@ -56,5 +55,5 @@ def _cells(row: LedgerRow) -> tuple[Any, ...]:
     modified = "" if row.mtime_ns is None else _time(row.mtime_ns)
     record = "" if row.record is None else str(row.record)
     size = "" if row.bytes is None else row.bytes
-    path = csv_path(row.path)
+    path = as_text(row.path)
     return (path, row.state, row.reason, row.detail, size, modified, record)

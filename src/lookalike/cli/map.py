@@ -11,7 +11,8 @@ from lookalike.cli.output import add_library_option, print_json, talk
 from lookalike.cli.steps import Steps
 from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap
-from lookalike.present.table import columns, printable
+from lookalike.present.table import columns
+from lookalike.types import printable
 from lookalike.web.serve import check_parts, check_port, serve
 
 TOLD_CLUSTERS = 20

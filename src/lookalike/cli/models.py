@@ -9,7 +9,8 @@ from lookalike.errors import InputError, LookalikeError
 from lookalike.features.encoders import models
 from lookalike.features.encoders.base import EncoderSpec
 from lookalike.features.encoders.catalogue import CATALOGUE
-from lookalike.present.table import columns, printable
+from lookalike.present.table import columns
+from lookalike.types import printable
 
 _NAME = "an encoder's name, as lookalike models list has it"
 

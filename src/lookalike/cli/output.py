@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from uuid import UUID
 
 from lookalike.errors import InputError, StorageError
-from lookalike.present.table import printable
+from lookalike.types import printable
 
 if TYPE_CHECKING:
     from lookalike.library import Library
@@ -61,11 +61,6 @@ def _write_rows(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[Any
         writer.writerow(row)
         count += 1
     return count
-
-
-def csv_path(path: str) -> str:
-    """A path as a cell of a table, undecodable bytes as escapes."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def unwritable(path: str | Path, what: str, error: OSError) -> StorageError:

@@ -16,9 +16,9 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.search import files_of, sheet_file
 from lookalike.library import Library
-from lookalike.present.table import columns, printable
+from lookalike.present.table import columns
 from lookalike.query import parse_term
-from lookalike.types import Why, WhySide
+from lookalike.types import Why, WhySide, printable
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -38,7 +38,7 @@ from lookalike.duplicates.report import (
 )
 from lookalike.indexes.graph import NeighbourGraph
 from lookalike.stores.base import UNKNOWN, FactsTable, Store, VectorTable
-from lookalike.types import FileEntry, IdArray, PixelArray, Record
+from lookalike.types import FileEntry, IdArray, PixelArray, Record, id_array, uuids
 
 Rows = NDArray[np.int64]
 Stage = Callable[[str], None]
@@ -162,7 +162,7 @@ class Finder:
         return self._store.thumbnails(self._ids(rows))
 
     def _ids(self, rows: Rows) -> list[UUID]:
-        return [UUID(bytes=id_.tobytes()) for id_ in self._facts.ids[rows]]
+        return uuids(self._facts.ids[rows])
 
     def _with_bursts(self, pairs: Pairs, seconds: int) -> Pairs:
         """Shots near in time and look; a copy has its original's time, another shot may not."""
@@ -192,10 +192,7 @@ class Finder:
     def _undecided(self, found: Pairs) -> Pairs:
         """Pairs of which the user has not said that they are no duplicates."""
         pairs = self._store.decisions()
-        rows = [
-            self._facts.rows_of(np.frombuffer(b"".join(pair[side].bytes for pair in pairs), "V16"))
-            for side in (0, 1)
-        ]
+        rows = [self._facts.rows_of(id_array(pair[side] for pair in pairs)) for side in (0, 1)]
         low, high = np.minimum(*rows), np.maximum(*rows)
         decided = self._keys(low, high)[low >= 0]
         open_ = ~np.isin(self._keys(found.first, found.second), decided)

@@ -6,7 +6,7 @@ shares a label with the query. What is found, and how quickly, is what a search 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ from lookalike.indexes.base import Mask
 from lookalike.query.search import METHODS, ByShortlist, Comparison, Method, Point, compare_by
 from lookalike.query.tables import Tables
 from lookalike.stores.base import IdentifiedRows
-from lookalike.types import COLOUR_MEASURES, ID_DTYPE, DoubleArray, IdArray
+from lookalike.types import COLOUR_MEASURES, DoubleArray, IdArray, id_array, uuids
 
 NEAR_ENOUGH = 0.01
 """A method that is surely no more than this below the best in P@k is as good, if it costs less."""
@@ -192,14 +192,14 @@ class Exam:
         measures: RankingMeasures,
     ) -> None:
         self.k, self._measures, self._labels = k, measures, labels
-        self.ids = _held_by_all(_ids(labels.of), spaces)
+        self.ids = _held_by_all(id_array(labels.of), spaces)
         self._of_label = _by_label(self.ids, labels)
         self.queries = self._drawn(queries)
 
     def _drawn(self, count: int) -> list[UUID]:
         """Records that share a label with another one, evenly over the order of their ids."""
         shared = {label for label, ids in self._of_label.items() if len(ids) > 1}
-        held = sorted(UUID(bytes=one.tobytes()) for one in self.ids)
+        held = sorted(uuids(self.ids))
         able = [one for one in held if shared & self._labels.of[one]]
         if not able:
             raise InputError(
@@ -271,10 +271,6 @@ def _preferences(comparison: Comparison, point: Point, rows: NDArray[np.int64]) 
     return np.asarray(-comparison.measure.distance(scores))
 
 
-def _ids(records: Iterable[UUID]) -> IdArray:
-    return np.frombuffer(b"".join(record.bytes for record in records), ID_DTYPE)
-
-
 def _held_by_all(ids: IdArray, spaces: Sequence[Tables]) -> IdArray:
     """Records that have numbers in every space, so that all methods sit the same exam."""
     held = spaces[0].histograms.rows_of(ids) >= 0
@@ -289,7 +285,7 @@ def _by_label(ids: IdArray, labels: Labels) -> dict[str, IdArray]:
         record = UUID(bytes=one.tobytes())
         for label in labels.of[record]:
             found.setdefault(label, []).append(record)
-    return {label: _ids(records) for label, records in found.items()}
+    return {label: id_array(records) for label, records in found.items()}
 
 
 def _point(tables: Tables, record: UUID) -> Point:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from lookalike.errors import InputError
 from lookalike.stores.labels import label_name
-from lookalike.types import LIVE_STATES, LedgerRow
+from lookalike.types import LIVE_STATES, LedgerRow, as_text
 
 FOLDERS = "folders"
 """The source that labels a picture with the name of the folder in which it lies."""
@@ -64,7 +64,7 @@ def labels_of(source: str | os.PathLike[str], ledger: Iterable[LedgerRow]) -> La
     }
     source = os.fspath(source)
     if source == FOLDERS:
-        pairs = [(path, _text(os.path.basename(os.path.dirname(path)))) for path in records]
+        pairs = [(path, as_text(os.path.basename(os.path.dirname(path)))) for path in records]
     else:
         pairs = [(row.path, row.label) for row in read_csv(source)]
     found: dict[UUID, set[str]] = {}
@@ -79,11 +79,6 @@ def labels_of(source: str | os.PathLike[str], ledger: Iterable[LedgerRow]) -> La
         raise InputError(_nothing(source, len(unknown)))
     of = {record: frozenset(labels) for record, labels in found.items()}
     return Labels(source, of, tuple(unknown))
-
-
-def _text(name: str) -> str:
-    """A name of the file system, undecodable bytes as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _nothing(source: str, unknown: int) -> str:

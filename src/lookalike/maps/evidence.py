@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lookalike.indexes.categories import CategoryIndex
 from lookalike.maps.words import phrases_of, words_of
 from lookalike.stores.base import HistogramTable, IdentifiedRows, Store
-from lookalike.types import ID_DTYPE, FloatArray, IdArray
+from lookalike.types import ID_DTYPE, FloatArray, IdArray, id_array, uuids
 
 LABELS_AT_ONCE = 5_000
 
@@ -158,7 +158,7 @@ def _words(store: Store, place: _Places) -> Iterable[tuple[int, Iterable[tuple[s
 
 def _labels(store: Store, ids: IdArray) -> Iterable[tuple[int, Iterable[tuple[str, float]]]]:
     for start in range(0, len(ids), LABELS_AT_ONCE):
-        some = [UUID(bytes=one.tobytes()) for one in ids[start : start + LABELS_AT_ONCE]]
+        some = uuids(ids[start : start + LABELS_AT_ONCE])
         for row, labels in enumerate(store.labels(some), start):
             for label in labels:
                 yield row, ((name, label.confidence) for name in phrases_of([label.name]))
@@ -167,7 +167,7 @@ def _labels(store: Store, ids: IdArray) -> Iterable[tuple[int, Iterable[tuple[st
 def _keywords(
     keywords: Mapping[UUID, Sequence[str]], place: _Places
 ) -> Iterable[tuple[int, Iterable[tuple[str, float]]]]:
-    ids = np.frombuffer(b"".join(record.bytes for record in keywords), ID_DTYPE)
+    ids = id_array(keywords)
     for row, words in zip(place.rows_of(ids).tolist(), keywords.values(), strict=True):
         if row >= 0:
             yield row, ((word, 1.0) for word in sorted(phrases_of(words)))

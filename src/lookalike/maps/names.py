@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from lookalike.maps.candidates import Candidate, Tally, merged, tallies
 from lookalike.maps.clusters.grouping import Grouping, Numbers, Stage
 from lookalike.maps.evidence import Evidence
 from lookalike.maps.exemplars import exemplars, members, middle
-from lookalike.types import DoubleArray, FloatArray
+from lookalike.types import DoubleArray, FloatArray, uuids
 
 MOST_WORDS = 6
 """Further candidates told beside the name."""
@@ -85,7 +84,7 @@ def _level(
     names = _names(of, facts, instead, all_colours)
     found = []
     for cluster, rows in enumerate(members(of, count)):
-        shown = [UUID(bytes=evidence.ids[row].tobytes()) for row in exemplars(points, rows)]
+        shown = uuids(evidence.ids[exemplars(points, rows)])
         name, words = names[cluster]
         painted = [(colours.as_hex(rgb), share) for rgb, share in all_colours[cluster]]
         found.append(

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lookalike.present.table import printable
-from lookalike.types import Sheet, Tile
+from lookalike.types import Sheet, Tile, printable
 
 CELL = 200
 """Pixels of a picture's frame."""

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.types import Hit, SearchResult
-
-
-def printable(text: str) -> str:
-    """Text that any terminal can show on one line: control and undecodable bytes as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+from lookalike.types import Hit, SearchResult, printable
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:

@@ -26,7 +26,7 @@ from lookalike.query.search import (
 from lookalike.query.tables import Tables
 from lookalike.query.terms import Term
 from lookalike.stores import Store
-from lookalike.types import ID_DTYPE, Hit, Label, Likeness, QueryInput, SearchResult
+from lookalike.types import ID_DTYPE, Hit, Label, Likeness, QueryInput, SearchResult, uuids
 
 Resolved = tuple[QueryInput, Point]
 
@@ -100,7 +100,7 @@ class Answerer:
             return np.empty(0, np.int64)
         records = np.frombuffer(b"".join(ids), ID_DTYPE)
         table = self._tables.histograms if self._by_colour else self._tables.vectors
-        rows = [table.row_of(UUID(bytes=id_.tobytes())) for id_ in records]
+        rows = [table.row_of(id_) for id_ in uuids(records)]
         return np.array([row for row in rows if row is not None], np.int64)
 
     @property
@@ -119,7 +119,7 @@ class Answerer:
             self._judged([point for _, point in inputs], one)
             for inputs, one in zip(resolved, found, strict=True)
         ]
-        ids = [[UUID(bytes=id_.tobytes()) for id_ in one.ids] for one, _ in judged]
+        ids = [uuids(one.ids) for one, _ in judged]
         wanted = list(dict.fromkeys(id_ for some in ids for id_ in some))
         paths = dict(zip(wanted, self._store.paths(wanted), strict=True))
         given = dict(zip(wanted, self._store.labels(wanted), strict=True))

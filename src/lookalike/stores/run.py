@@ -20,7 +20,6 @@ from lookalike.stores.base import record_id
 from lookalike.stores.schema import transaction
 from lookalike.stores.segments import HISTOGRAMS, vector_series
 from lookalike.types import (
-    ID_DTYPE,
     LIVE_STATES,
     ClassLogits,
     Features,
@@ -30,6 +29,7 @@ from lookalike.types import (
     Reason,
     Space,
     State,
+    id_array,
 )
 
 FINAL_REASONS = (Reason.ZERO_BYTES, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT)
@@ -317,7 +317,7 @@ class SqliteRun:
     def _append(self, added: Sequence[tuple[UUID, Features]]) -> None:
         if not added:
             return
-        ids = np.frombuffer(b"".join(id_.bytes for id_, _ in added), dtype=ID_DTYPE)
+        ids = id_array(id_ for id_, _ in added)
         vectors = np.stack([features.vector for _, features in added])
         self._series.append(vector_series(self._space), {"f16": vectors, "ids": ids}, self._space)
         histograms = [features.histogram for _, features in added]

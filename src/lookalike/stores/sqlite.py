@@ -55,6 +55,7 @@ from lookalike.types import (
     Record,
     Space,
     State,
+    id_array,
 )
 
 _PAGE = 2_000
@@ -249,7 +250,7 @@ class SqliteStore(LabelTables):
             return
         db, key = self._connection, self._ensure_space(space)
         with schema.transaction(db):
-            ids = np.frombuffer(b"".join(one.record.bytes for one in features), ID_DTYPE)
+            ids = id_array(one.record for one in features)
             vectors = np.stack([one.vector for one in features])
             self.append(vector_series(space), {"f16": vectors, "ids": ids}, space)
             db.executemany(

@@ -16,7 +16,7 @@ from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap, packets
 from lookalike.maps.colourings import COLOURINGS
 from lookalike.stores.base import IdentifiedRows
-from lookalike.types import ID_DTYPE, IdArray
+from lookalike.types import IdArray, id_array, uuids
 
 Open = Callable[[Library, MapOptions], PictureMap]
 """What makes or opens a map."""
@@ -42,11 +42,11 @@ class Chart(IdentifiedRows):
 
     def ids_of(self, rows: NDArray[np.int32]) -> list[UUID]:
         """The records of rows."""
-        return [UUID(bytes=id_.tobytes()) for id_ in self.ids[rows]]
+        return uuids(self.ids[rows])
 
     def rows(self, ids: Sequence[UUID]) -> list[int]:
         """The rows of records, -1 for one that is not on the map."""
-        wanted = np.frombuffer(b"".join(id_.bytes for id_ in ids), ID_DTYPE)
+        wanted = id_array(ids)
         return [int(row) for row in self.rows_of(wanted)] if ids else []
 
     def facts(self, library: Library, *, cuttable: bool) -> dict[str, Any]:

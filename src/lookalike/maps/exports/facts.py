@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-import numpy as np
-
 from lookalike.indexes.categories import CategoryIndex
 from lookalike.maps.exports.source import NOTHING, RowFacts
 from lookalike.stores.base import Store
-from lookalike.types import ID_DTYPE, Record
+from lookalike.types import Record, id_array
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class CatalogueFacts:
 
     def __call__(self, ids: Sequence[UUID]) -> list[RowFacts]:
         """Of records by id, in the order asked for; NOTHING for one that is not there."""
-        raw = np.frombuffer(b"".join(id_.bytes for id_ in ids), ID_DTYPE)
+        raw = id_array(ids)
         rows = self.shown.rows_of(raw).tolist()
         labels = self.store.labels(ids)
         return [

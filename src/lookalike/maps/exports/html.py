@@ -18,9 +18,9 @@ from lookalike.maps import packets
 from lookalike.maps.base import Level, PictureMap
 from lookalike.maps.colourings import Colouring, grouped
 from lookalike.maps.exemplars import still_shown
-from lookalike.maps.exports.source import ExportSource, RowFacts, Rows, as_text, write_whole
+from lookalike.maps.exports.source import ExportSource, RowFacts, Rows, write_whole
 from lookalike.maps.sheets import sheet_packet
-from lookalike.types import FloatArray
+from lookalike.types import FloatArray, as_text
 
 Document: TypeAlias = Callable[
     [Mapping[str, Any], Mapping[str, Sequence[str]], Mapping[str, bytes]], str

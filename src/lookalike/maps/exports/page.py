@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError
 from lookalike.maps.base import Cluster, PictureMap
-from lookalike.maps.exports.source import ExportSource, one_line
-from lookalike.types import FloatArray
+from lookalike.maps.exports.source import ExportSource
+from lookalike.types import FloatArray, printable
 
 Rgb = tuple[int, int, int]
 
@@ -164,7 +164,7 @@ class Page:
 
 
 def _short(name: str) -> str:
-    name = one_line(name)
+    name = printable(name)
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from lookalike.errors import MissingExtraError
 from lookalike.maps.exports.page import Page, PosterOptions, colours_of, footer
-from lookalike.maps.exports.source import ExportSource, Rows, one_line, write_whole
+from lookalike.maps.exports.source import ExportSource, Rows, write_whole
+from lookalike.types import printable
 
 MOST_ROWS = 50_000
 """Points with their paths take about 100 bytes each, and more of them drag in three dimensions."""
@@ -77,7 +78,7 @@ def _traces(source: ExportSource, rows: Rows) -> list[dict[str, Any]]:
     group = np.full(len(clusters) + 1, MOST_TRACES, np.int64)  # the last is of cluster -1
     group[largest] = np.arange(len(largest))
     group[-1] = MOST_TRACES + 1
-    names = {place: one_line(clusters[number].name) for place, number in enumerate(largest)}
+    names = {place: printable(clusters[number].name) for place, number in enumerate(largest)}
     names |= {MOST_TRACES: OTHERS, MOST_TRACES + 1: LOOSE}
     colours = colours_of(source, Page.of(source.chart, PosterOptions()))[rows]
     hover = _hover(source, rows)
@@ -113,7 +114,7 @@ def _hover(source: ExportSource, rows: Rows) -> list[str]:
         for row, fact in zip(piece.tolist(), facts, strict=True):
             names = dict.fromkeys(source.name_of(level, row) for level in source.levels)
             lines = [fact.path, " › ".join(filter(None, names)), fact.category, fact.label]
-            told.append("<br>".join(html.escape(one_line(line)) for line in lines if line))
+            told.append("<br>".join(html.escape(printable(line)) for line in lines if line))
     return told
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError
 from lookalike.maps.base import Level, PictureMap
-from lookalike.types import FloatArray
+from lookalike.types import FloatArray, uuids
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class ExportSource:
 
     def ids(self, rows: Rows) -> list[UUID]:
         """The ids of rows."""
-        return [UUID(bytes=id_.tobytes()) for id_ in self.chart.ids[rows]]
+        return uuids(self.chart.ids[rows])
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -141,23 +141,6 @@ def _quotas(sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
         ahead = np.argsort(-np.where(quotas > 1, quotas, 0), kind="stable")[:over]
         quotas[ahead] -= 1
     return quotas
-
-
-# -- text ------------------------------------------------------------------------------------------
-
-
-def one_line(text: str) -> str:
-    """Text without control characters, tabs, line ends and undecodable bytes: they are escaped."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def as_text(text: str) -> str:
-    """Text that UTF-8 can hold: undecodable bytes are escaped, all else stays."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 # -- writing ---------------------------------------------------------------------------------------

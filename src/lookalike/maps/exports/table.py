@@ -17,7 +17,8 @@ from typing import IO, Any
 import numpy as np
 
 from lookalike.errors import MissingExtraError
-from lookalike.maps.exports.source import ExportSource, RowFacts, Rows, as_text, write_whole
+from lookalike.maps.exports.source import ExportSource, RowFacts, Rows, write_whole
+from lookalike.types import as_text
 
 _AXES = ("x", "y", "z")
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from lookalike.errors import InputError
 from lookalike.maps.exports.pictures import tile
-from lookalike.maps.exports.source import ExportSource, Rows, one_line
-from lookalike.types import FloatArray
+from lookalike.maps.exports.source import ExportSource, Rows
+from lookalike.types import FloatArray, printable
 
 MOST_ROWS = 100_000
 """The projector asks for so many rows and shows no more (``num_rows`` in its page)."""
@@ -83,7 +83,7 @@ def check_folder(folder: Path) -> None:
         strangers = sorted({path.name for path in folder.iterdir()} - _OWN)
         if strangers:
             raise InputError(
-                f"{folder}: is no earlier export (has {one_line(strangers[0])!r}); name another"
+                f"{folder}: is no earlier export (has {printable(strangers[0])!r}); name another"
                 " folder"
             )
     elif folder.exists() or folder.is_symlink():
@@ -137,7 +137,7 @@ def _write_metadata(source: ExportSource, rows: Rows, path: Path) -> None:
             for row, fact in zip(piece.tolist(), facts, strict=True):
                 clusters = [source.name_of(level, row) or NO_CLUSTER for level in reversed(levels)]
                 cells = [fact.path, *clusters, fact.category, fact.label, fact.taken]
-                file.write("\t".join(map(one_line, cells)) + "\n")
+                file.write("\t".join(map(printable, cells)) + "\n")
 
 
 def _write_sprite(source: ExportSource, rows: Rows, path: Path) -> int:
