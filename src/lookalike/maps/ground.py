@@ -66,8 +66,8 @@ class Source(Protocol):
     def points(self, reduction: Reduction) -> FloatArray:
         """All rows of the table reduced, float32 (n, d)."""
 
-    def graph(self) -> TableGraph:
-        """The graph of all live rows, of which there is at least one."""
+    def kept_graph(self) -> TableGraph | None:
+        """The graph of all live rows, of which there is at least one, if the library keeps one."""
 
 
 class Meaning:
@@ -94,7 +94,7 @@ class Meaning:
     def points(self, reduction: Reduction) -> FloatArray:
         return reduction.points(self.table)
 
-    def graph(self) -> TableGraph:
+    def kept_graph(self) -> TableGraph:
         return self._shared(NEIGHBOURS)
 
 
@@ -129,10 +129,8 @@ class Colour:
             start += len(roots)
         return out
 
-    def graph(self) -> TableGraph:
-        reduction = self.fit()
-        rows = np.flatnonzero(self.table.live).astype(np.int32)
-        return build_of_points(reduction, self.points(reduction), rows, NEIGHBOURS)
+    def kept_graph(self) -> None:
+        return None
 
     def _roots(self, rows: NDArray[np.int64]) -> Iterator[FloatArray]:
         """Square roots of the histograms' shares, float32 (m, 4096), some hundred at a time."""
@@ -178,13 +176,10 @@ def ground_of(source: Source, wanted: NDArray[np.bool_]) -> Ground:
     """The ground of the rows ``wanted`` bool (n,) of a source, all live and at least one."""
     table = source.table
     rows = np.flatnonzero(wanted).astype(np.int32)
-    if len(rows) == int(table.live.sum()):
-        graph = source.graph()
-        points = source.points(graph.reduction)
-    else:
-        reduction = source.fit()
-        points = source.points(reduction)
-        graph = build_of_points(reduction, points, rows, NEIGHBOURS)
+    graph = source.kept_graph() if len(rows) == int(table.live.sum()) else None
+    reduction = source.fit() if graph is None else graph.reduction
+    points = source.points(reduction)
+    graph = graph or build_of_points(reduction, points, rows, NEIGHBOURS)
     near = graph.of_records(table).first(NEIGHBOURS)
     regions = Regions(graph.regions.centres, np.ascontiguousarray(graph.regions.of[rows]))
     return Ground(near.ids, points[rows], near.neighbours, near.distances, graph.reduction, regions)

@@ -66,16 +66,19 @@ class MapMaker:
             raise InputError("no record for a map; index a folder, or change the condition")
         kept = LayoutFolder(self._folder / layout_name(options, self._space))
         layout = None if refit else kept.load()
+        points: FloatArray | None = None
         if layout is not None and self._fits(layout, options):
             layout = self._updated(kept, layout)
         else:
             check_layout(options, int(self._wanted.sum()))
             check_parts(options.clusters)
-            layout = self._laid_out(options)
+            layout, points = self._laid_out(options)
             kept.keep(layout)
         clustering = None if refit else kept.load_clusters(clusters_name(options), layout)
         if clustering is None:
-            clustering = self._clusters(kept, layout, options, anew=refit)
+            if points is None:
+                points = self._points(layout)
+            clustering = self._clusters(kept, layout, points, options, anew=refit)
         return PictureMap(
             replace(options, space=self._space), layout.ids, layout.positions, layout.placed,
             clustering, layout.parameters,
@@ -109,7 +112,8 @@ class MapMaker:
 
     # -- layout ----------------------------------------------------------------------------------
 
-    def _laid_out(self, options: MapOptions) -> Layout:
+    def _laid_out(self, options: MapOptions) -> tuple[Layout, FloatArray]:
+        """A new layout, and the points that it was made from."""
         self._stage("neighbours")
         ground = ground_of(self._source, self._wanted)
         self._stage("layout")
@@ -122,7 +126,7 @@ class MapMaker:
         return Layout(
             replace(options, space=self._space), ground.ids, positions, none, none, ground.regions,
             ground.reduction, reach, parameters, source_rows, self._source.digest(source_rows),
-        )  # fmt: skip
+        ), ground.points  # fmt: skip
 
     def _updated(self, kept: LayoutFolder, layout: Layout) -> Layout:
         """The layout with what the library has now."""
@@ -152,13 +156,22 @@ class MapMaker:
 
     # -- clusters --------------------------------------------------------------------------------
 
+    def _points(self, layout: Layout) -> FloatArray:
+        """The points of a layout's rows, float32 (n, d)."""
+        return self._source.points(layout.reduction)[self._rows(layout.ids)]
+
     def _clusters(
-        self, kept: LayoutFolder, layout: Layout, options: MapOptions, *, anew: bool
+        self,
+        kept: LayoutFolder,
+        layout: Layout,
+        points: FloatArray,
+        options: MapOptions,
+        *,
+        anew: bool,
     ) -> Clustering:
         """Clusters with names; those that have none yet are taken up, unless ``anew``."""
         check_parts(options.clusters)
         name, digest = clusters_name(options), layout.digest
-        points = self._source.points(layout.reduction)[self._rows(layout.ids)]
         grouping = None if anew else kept.load_grouping(name, layout)
         if grouping is None:
             asked = options.clusters, points, layout.positions, options.count, options.seed
