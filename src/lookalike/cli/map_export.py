@@ -155,7 +155,7 @@ def run_tensorboard(options: argparse.Namespace) -> int:
     """Write a folder for TensorBoard."""
     asked = ProjectorOptions(options.rows, not options.no_sprite)
     check_folder(options.out, "the folder")
-    tensorboard.check_folder(options.out)
+    tensorboard.check_export_folder(options.out)
     return _export(
         options, lambda source, path: write_tensorboard(source, path, asked), folder=True
     )

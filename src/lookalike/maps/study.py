@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from lookalike.maps.base import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
 from lookalike.maps.clusters import check_parts
 from lookalike.maps.exports.page import SPOKEN, Page, PosterOptions
 from lookalike.maps.exports.scatter import draw_points, figure_class
-from lookalike.maps.exports.source import ExportSource
+from lookalike.maps.exports.source import ExportSource, check_folder, whole_folder
 from lookalike.maps.layout import engine_of
 from lookalike.maps.scores import (
     ClusterScores,
@@ -160,17 +158,8 @@ class Studio:
         for asked in options.maps():  # before minutes of work
             engine_of(asked)
             check_parts(asked.clusters)
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            made.chmod(0o755)
-            study = self._study(options, made)
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
-        return study
+        with whole_folder(folder) as made:
+            return self._study(options, made)
 
     def _study(self, options: StudyOptions, folder: Path) -> Study:
         trials, pictures, known = [], [], _LayoutScorer()
@@ -240,14 +229,7 @@ def check_study_folder(folder: Path) -> None:
     pictures = {
         f"{by}-{method}-{one}.png" for by in BY for method in METHODS for one in CLUSTERINGS
     }
-    if folder.is_dir() and not folder.is_symlink():
-        strangers = sorted({path.name for path in folder.iterdir()} - own - pictures)
-        if strangers:
-            raise InputError(
-                f"{folder}: is no earlier study (has {strangers[0]!r}); name another folder"
-            )
-    elif folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder}: is there and no folder; name another")
+    check_folder(folder, own | pictures, "study")
 
 
 # -- the choice ------------------------------------------------------------------------------------

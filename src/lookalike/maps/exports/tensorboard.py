@@ -8,8 +8,6 @@ the first byte is one with which no UTF-8 text begins (``unreadable_as_text``).
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +17,7 @@ from PIL import Image
 
 from lookalike.errors import InputError
 from lookalike.maps.exports.pictures import tile
-from lookalike.maps.exports.source import ExportSource, Rows
+from lookalike.maps.exports.source import ExportSource, Rows, check_folder, whole_folder
 from lookalike.types import FloatArray, printable
 
 MOST_ROWS = 100_000
@@ -57,11 +55,9 @@ def write_tensorboard(
     """
     options = options or ProjectorOptions()
     source.require_records()
-    check_folder(folder)
+    check_export_folder(folder)
     rows = source.some(options.rows)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        made.chmod(0o755)
+    with whole_folder(folder) as made:
         points = np.asarray(source.points()[rows], "<f4")
         layout = _three_axes(source.chart.positions[rows])
         (made / PCA).write_bytes(unreadable_as_text(points))
@@ -70,35 +66,12 @@ def write_tensorboard(
         side = _write_sprite(source, rows, made / SPRITE) if options.sprite else 0
         shapes = {LAYOUT: layout.shape, PCA: points.shape}
         (made / CONFIG).write_text(_config(source, shapes, side), encoding="utf-8")
-        _replace(made, folder)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
     return len(rows)
 
 
-def check_folder(folder: Path) -> None:
+def check_export_folder(folder: Path) -> None:
     """Raise InputError for a place that is neither free nor an earlier export."""
-    if folder.is_dir() and not folder.is_symlink():
-        strangers = sorted({path.name for path in folder.iterdir()} - _OWN)
-        if strangers:
-            raise InputError(
-                f"{folder}: is no earlier export (has {printable(strangers[0])!r}); name another"
-                " folder"
-            )
-    elif folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder}: is there and no folder; name another")
-
-
-def _replace(made: Path, folder: Path) -> None:
-    """Put a new folder in the place of an earlier one."""
-    if not folder.exists():
-        made.rename(folder)
-        return
-    earlier = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    folder.rename(earlier)  # onto an empty folder, which rename allows
-    made.rename(folder)
-    shutil.rmtree(earlier, ignore_errors=True)
+    check_folder(folder, _OWN, "export")
 
 
 def unreadable_as_text(numbers: FloatArray) -> bytes:
