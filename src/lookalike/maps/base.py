@@ -17,6 +17,12 @@ METHODS = ("tsne", "umap")
 BY = ("meaning", "colour")
 CLUSTERINGS = ("hdbscan", "kmeans", "dbscan", "agglomerative", "evoc")
 
+SPOKEN = {
+    "tsne": "t-SNE", "umap": "UMAP", "hdbscan": "HDBSCAN", "kmeans": "k-means", "dbscan": "DBSCAN",
+    "agglomerative": "agglomerative", "evoc": "EVoC",
+}  # fmt: skip
+"""Methods as they are written for people."""
+
 TSNE_3D_ROWS = 50_000
 """Records of a 3-D t-SNE at most; UMAP has no such limit."""
 

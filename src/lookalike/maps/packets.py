@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import InputError
-from lookalike.maps.base import Level, PictureMap
+from lookalike.maps.base import SPOKEN, Level, PictureMap
 
 NONE = 0xFFFF
 """The code of a row that belongs to nothing; also the most groups that a colouring can have."""
@@ -78,7 +78,7 @@ def facts(
 
 def title_of(chart: PictureMap) -> str:
     """A map in a few words."""
-    method = {"tsne": "t-SNE", "umap": "UMAP"}[chart.options.method]
+    method = SPOKEN[chart.options.method]
     return f"{len(chart):,} pictures by {chart.options.by}, {method} in {chart.options.dims}-D"
 
 

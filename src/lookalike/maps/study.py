@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from lookalike.errors import InputError
-from lookalike.maps.base import BY, CLUSTERINGS, METHODS, MapOptions, PictureMap
+from lookalike.maps.base import BY, CLUSTERINGS, METHODS, SPOKEN, MapOptions, PictureMap
 from lookalike.maps.clusters import check_parts
-from lookalike.maps.exports.page import SPOKEN, Page, PosterOptions
+from lookalike.maps.exports.page import Page, PosterOptions
 from lookalike.maps.exports.scatter import draw_points, figure_class
 from lookalike.maps.exports.source import ExportSource, check_folder, whole_folder
 from lookalike.maps.layout import engine_of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import InputError
-from lookalike.maps.base import Cluster, PictureMap
+from lookalike.maps.base import SPOKEN, Cluster, PictureMap
 from lookalike.maps.exports.source import ExportSource
 from lookalike.types import FloatArray, printable
 
@@ -23,12 +23,6 @@ PAPERS = {"a0": (1189, 841), "a1": (841, 594), "a2": (594, 420), "a3": (420, 297
 
 MOST_MEGAPIXELS = 140
 """A0 at 300 dots an inch; a page takes 3 to 8 bytes of memory a pixel."""
-
-SPOKEN = {
-    "tsne": "t-SNE", "umap": "UMAP", "hdbscan": "HDBSCAN", "kmeans": "k-means", "dbscan": "DBSCAN",
-    "agglomerative": "agglomerative", "evoc": "EVoC",
-}  # fmt: skip
-"""Methods as they are written for people."""
 
 STRETCH = 1.45
 """On a poster one axis may be longer than the other by up to this, so that a round map fills it."""
