@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.indexes.regions import nearest_centres
-from lookalike.maps.clusters.grouping import Numbers
+from lookalike.maps.clusters.grouping import Numbers, means
 from lookalike.types import DoubleArray, FloatArray
 
 STARTS_FROM = 16_384
@@ -98,18 +98,9 @@ def _settled(points: FloatArray, centres: FloatArray, iterations: int) -> FloatA
     before = np.full(len(points), -1, np.int32)
     for _ in range(iterations):
         of = nearest_centres(points, centres, 1)[:, 0]
-        centres = _means(points, of, centres)
+        used = np.bincount(of, minlength=len(centres)) > 0
+        centres = np.where(used[:, None], means(points, of, len(centres)), centres)
         if np.count_nonzero(of != before) < _SETTLED * len(points):
             break
         before = of
     return centres
-
-
-def _means(points: FloatArray, of: Numbers, centres: FloatArray) -> FloatArray:
-    sizes = np.bincount(of, minlength=len(centres))
-    used = sizes > 0
-    moved = centres.copy()
-    for column in range(points.shape[1]):
-        sums = np.bincount(of, points[:, column], len(centres))
-        moved[used, column] = sums[used] / sizes[used]
-    return moved
