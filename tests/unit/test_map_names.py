@@ -108,6 +108,15 @@ def test_words_that_all_files_share_name_nothing() -> None:
     assert names(named([0] * 6 + [1] * 6, evidence)) == ["Norway", "Rome"]
 
 
+def test_a_folder_that_fits_better_than_any_category_is_the_name() -> None:
+    cats = [{"leopard": 0.5, "cheetah": 0.2}] * 10
+    words = said(*["leopards"] * 10, *["kennel"] * 10)
+    evidence = Evidence(ids(20), *showing(*cats, *[{"pug": 0.9}] * 10), words=words)
+    first = named([0] * 10 + [1] * 10, evidence).finest.clusters[0]
+    assert first.name == "Leopards"
+    assert first.words[0] in ("big cat", "leopard")
+
+
 def test_a_label_that_the_user_gave_counts_more_than_a_folder() -> None:
     evidence = Evidence(
         ids(12), *showing(*[{}] * 12), words=said(*["norway"] * 6, *["rome"] * 6),

@@ -101,7 +101,8 @@ class Tally:
         terms, inside, outside = terms[fits], inside[fits], outside[fits]
         worth = WEIGHTS[self.kind] * inside * np.log(inside / outside)
         if self.categories and len(terms):
-            worth[self._narrowed(terms, inside, worth)] += worth.max()
+            first = self._narrowed(terms, inside, worth)
+            worth[first] = np.nextafter(worth.max(), np.inf)  # the first of its kind, no more
         order = np.lexsort((terms, -worth))
         if self.kind == "word":
             order = order[np.argsort(-self._tf_idf(terms, inside)[order], kind="stable")]
