@@ -35,6 +35,7 @@ from lookalike.features.histogram import histogram, score
 from lookalike.features.phash import phash
 from lookalike.pipeline import analyse
 from lookalike.scan import scan
+from lookalike.sources.folders import on_disk
 from lookalike.types import FileEntry
 
 SIZE = (4000, 3000)
@@ -146,7 +147,7 @@ def times(files: list[bytes], encoder: Encoder, rounds: int) -> dict[str, float]
                 "full": lambda d=data: full(d),  # type: ignore[misc]
                 "reduced": lambda d=data: decode(d),  # type: ignore[misc]
                 "analyse": lambda e=entry: analyse(  # type: ignore[misc]
-                    e, lambda _: False, encoder.prepare, Limits()
+                    on_disk(e, Limits()), lambda _: False, encoder.prepare, Limits()
                 ),
             }
             for _ in range(rounds):

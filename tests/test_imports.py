@@ -14,7 +14,7 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "scan", "decode", "features", "stores", "indexes"}
+MIDDLE = {*BASE, "scan", "decode", "sources", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
@@ -24,6 +24,7 @@ ALLOWED = {
     "categories": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
+    "sources": {*GROUND, "config", "scan", "decode"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
     "stores": {*GROUND, "config", "conditions"},

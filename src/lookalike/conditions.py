@@ -30,14 +30,15 @@ name like 'IMG%'``.
   ``heic`` as JPEG, TIFF and HEIF.
 - ``label``: a picture may have several labels. A test holds if it does for one of them, ``!=`` if
   none is equal; it is never unknown.
-- ``id`` is a record's id, written as a UUID; several stand in ``id in (...)``.
+- ``id`` is a record's id, written as a UUID; several stand in ``id in (...)``. ``foreign_id`` is
+  what another table calls the picture, null if none does.
 - ``path`` is the absolute path; ``folder`` and ``name`` are its two parts, in which bytes that are
   no text are written as backslash escapes. ``path like`` looks at these.
 - ``under`` holds for files in that folder or below it; ``~`` and relative folders are made
   absolute.
 
-Conditions on ``path``, ``folder``, ``name`` and ``under`` speak of one file: a record with several
-is found if one of them makes the whole condition true.
+Conditions on ``path``, ``folder``, ``name``, ``foreign_id`` and ``under`` speak of one file: a
+record with several is found if one of them makes the whole condition true.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ COLUMNS: Mapping[str, Kind] = {
     "bytes": Kind.NUMBER,
     "camera": Kind.TEXT,
     "folder": Kind.TEXT,
+    "foreign_id": Kind.TEXT,
     "format": Kind.TEXT,
     "height": Kind.NUMBER,
     "id": Kind.ID,
@@ -88,7 +90,7 @@ may be null. label is any of the labels that were given to a picture; null if th
 LABEL = "label"
 """The one column of which a picture may have several values."""
 
-FILE_COLUMNS = frozenset({"folder", "name", "path"})
+FILE_COLUMNS = frozenset({"folder", "foreign_id", "name", "path"})
 """Columns of a file; the others are of its record."""
 
 MAX_NESTING = 12

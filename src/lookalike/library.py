@@ -42,6 +42,7 @@ from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term
 from lookalike.scan import absolute_roots
+from lookalike.sources import FolderSource
 from lookalike.stores import SqliteStore
 from lookalike.stores.labels import label_name
 from lookalike.stores.schema import is_library, readable_errors
@@ -166,7 +167,10 @@ class Library:
         expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
         if not expanded:
             raise InputError("nothing to index; give at least one file or folder")
-        absolute_roots(expanded)  # before a library is made for paths that do not exist
+        roots = absolute_roots(expanded)  # before a library is made for paths that do not exist
+        source = FolderSource(
+            roots, hidden=options.hidden, is_library=is_library, limits=options.limits
+        )
         fresh = not is_library(self.folder)
         with readable_errors(self.folder):
             store = SqliteStore(self.folder, write=True)
@@ -174,8 +178,7 @@ class Library:
                 encoder = self._given_encoder or self._own_encoder(store, options)
                 further = self._further_encoders(store, options)  # before hours of work
                 labelling = _labelling((encoder, *further), options)
-                report = index(store, encoder, expanded, options, progress)
-                roots = absolute_roots(expanded)
+                report = index(store, encoder, source, options, progress)
                 filled = [fill(store, one, roots, options, progress) for one in further]
                 report = replace(report, filled=tuple(filled))
                 if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import time
@@ -18,16 +17,16 @@ import numpy as np
 from PIL import Image
 
 from lookalike.config import IndexOptions, Limits
-from lookalike.decode import UNBOUNDED, Decoded, MemoryBudget, decode, read
+from lookalike.decode import UNBOUNDED, Decoded, MemoryBudget, decode
 from lookalike.errors import ImageError, InputError, NothingDoneError
 from lookalike.features.encoders import DEFAULT_ENCODER, Encoder, load_encoder
 from lookalike.features.histogram import histogram
 from lookalike.features.metadata import facts
 from lookalike.features.phash import phash
 from lookalike.features.thumbnail import thumbnail
-from lookalike.scan import absolute_roots, scan
+from lookalike.sources import Source, Supplied
+from lookalike.sources.base import Kept
 from lookalike.stores import Store
-from lookalike.stores.schema import is_library
 from lookalike.types import (
     LOGITS_KEPT,
     ClassLogits,
@@ -109,25 +108,21 @@ class IndexReport:
 def index(
     store: Store,
     encoder: Encoder,
-    paths: Iterable[str],
+    source: Source,
     options: IndexOptions = IndexOptions(),
     progress: Progress | None = None,
 ) -> IndexReport:
-    """Bring ``store`` up to date with the images under ``paths`` (files or folders).
+    """Bring ``store`` up to date with the images of ``source``.
 
-    Raises InputError for a path that does not exist (before anything is done), and NothingDoneError
-    if there is no image to be found or none could be read.
+    Raises NothingDoneError if there is no image to be found or none could be read.
     """
     progress = progress or Silence()
-    roots = absolute_roots(paths)
-    folders = [root for root in roots if os.path.isdir(root)]
-    run = store.run(encoder.spec.space, folders)
+    run = store.run(encoder.spec.space, source.roots)
     watch = Stopwatch(progress)
     # 1. What lies there?
     watch.stage("scan")
-    found = scan(roots, hidden=options.hidden, is_library=is_library)
-    images = run.note(first_images(found, options.limit))
-    for root in folders if options.limit is None and not options.allow_empty else ():
+    images = run.note(first_images(source.found(), options.limit))
+    for root in source.roots if options.limit is None and not options.allow_empty else ():
         known = run.known_under(root)
         if known and not run.seen_under(root):
             raise NothingDoneError(
@@ -141,7 +136,8 @@ def index(
     # 3. Read, decode, encode and commit that.
     try:
         for batch in batched(
-            outcomes(run.to_read(), to_read, store, encoder, options), options.commit_batch
+            outcomes(source.supply(run.to_read()), to_read, store, encoder, options),
+            options.commit_batch,
         ):
             with watch.within("commit"):
                 run.put(batch)
@@ -149,10 +145,10 @@ def index(
     finally:
         progress.close()
     # 4. What is gone?
-    run.finish(folders, complete=options.limit is None)
+    run.finish(source.roots, complete=options.limit is None)
     forgotten = store.delete() if options.prune else 0
     report = IndexReport(run.counts(), to_read, forgotten, seconds=watch.seconds())
-    _require_something(report, roots, images)
+    _require_something(report, source.name, images)
     return report
 
 
@@ -209,10 +205,9 @@ def first_images(found: Iterable[T], limit: int | None) -> Iterator[T]:
         yield item
 
 
-def _require_something(report: IndexReport, roots: list[str], images: int) -> None:
+def _require_something(report: IndexReport, where: str, images: int) -> None:
     if report.total(State.INDEXED, State.UNCHANGED, State.MOVED, State.GONE):
         return
-    where = ", ".join(roots)
     refused = {
         reason: n for (state, reason), n in report.counts.items() if state == State.UNREADABLE
     }
@@ -257,14 +252,14 @@ RESERVE_BYTES = 220 * 10**6
 
 
 def outcomes(
-    entries: Iterable[FileEntry],
+    pictures: Iterable[Supplied],
     count: int,
     store: Store,
     encoder: Encoder,
     options: IndexOptions,
     ahead: int = AHEAD,
 ) -> Iterator[Outcome]:
-    """What each of about ``count`` files gave, in their order; ``ahead`` may be begun early.
+    """What each of about ``count`` pictures gave, in their order; ``ahead`` may be begun early.
 
     Each thread takes a few files through reading, decoding and encoding before it takes others, so
     that no thread waits for another and no picture is handed on.
@@ -276,12 +271,9 @@ def outcomes(
         limits=options.limits,
         budget=memory_budget(options.memory_limit),
     )
-    with (
-        ThreadPoolExecutor(options.threads, "index") as pool,
-        ThreadPoolExecutor(1, "announce") as announcer,
-    ):
+    with ThreadPoolExecutor(options.threads, "index") as pool:
         size = batch_size(count, options)
-        batches = announced(batched(entries, size), announcer)
+        batches = batched(pictures, size)
         for batch in ordered_map(pool, work, batches, max(2 * options.threads, ahead // size)):
             yield from batch
 
@@ -289,35 +281,6 @@ def outcomes(
 def batch_size(count: int, options: IndexOptions) -> int:
     """Pictures that a thread takes at a time if there are ``count``; at least 1."""
     return max(1, min(options.encode_batch, -(-count // (TURNS * options.threads))))
-
-
-def announced(
-    batches: Iterable[list[FileEntry]], pool: ThreadPoolExecutor
-) -> Iterator[list[FileEntry]]:
-    """The same batches; the system is told meanwhile that their files will be read soon.
-
-    A third of the time beside encoding went into waiting for files that were not in memory.
-    """
-    for batch in batches:
-        pool.submit(announce, batch)
-        yield batch
-
-
-ANNOUNCED_BYTES = 1_000_000
-"""What of a file is asked for at most, so that large ones do not push out what others need."""
-
-
-def announce(entries: Sequence[FileEntry]) -> None:
-    """Ask the system to read the beginnings of files ahead; nothing happens where it cannot."""
-    if not hasattr(os, "posix_fadvise"):  # macOS, Windows
-        return
-    for entry in entries:
-        with contextlib.suppress(OSError):
-            file = os.open(entry.path, os.O_RDONLY | os.O_NONBLOCK)
-            try:
-                os.posix_fadvise(file, 0, ANNOUNCED_BYTES, os.POSIX_FADV_WILLNEED)
-            finally:
-                os.close(file)
 
 
 def memory_budget(limit: int | None) -> MemoryBudget:
@@ -347,32 +310,35 @@ def resident_bytes() -> int:
 
 
 def read_and_encode(
-    entries: Sequence[FileEntry],
+    pictures: Sequence[Supplied],
     known: Callable[[bytes], bool],
     encoder: Encoder,
     limits: Limits,
     budget: MemoryBudget,
 ) -> list[Outcome]:
-    """What a few files gave; their pictures are encoded together."""
+    """What a few pictures gave; they are encoded together."""
     return _encoded(
-        [analyse(entry, known, encoder.prepare, limits, budget) for entry in entries], encoder
+        [analyse(picture, known, encoder.prepare, limits, budget) for picture in pictures], encoder
     )
 
 
 def analyse(
-    entry: FileEntry,
+    picture: Supplied,
     known: Callable[[bytes], bool],
     prepare: Callable[[Image.Image], PixelArray],
     limits: Limits,
     budget: MemoryBudget = UNBOUNDED,
 ) -> Analysed | Outcome:
-    """Read and decode one file; an Outcome at once if its content is known or it is unreadable."""
+    """Read and decode a picture; an Outcome at once if its content is known or it is unreadable."""
+    entry = picture.entry
     try:
-        file = read(entry.path, limits)
+        file = picture.read()
         if known(file.content_hash):
             return Outcome(file.entry, file.content_hash)
         decoded = decode(file.data, limits, budget)
         return describe(file.entry, file.content_hash, decoded, prepare)
+    except Kept as kept:
+        return Outcome(entry, reason=kept.reason, detail=kept.detail, kept=True)
     except ImageError as error:
         return Outcome(entry, reason=error.reason, detail=error.detail)
     except MemoryError:

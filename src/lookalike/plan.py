@@ -34,6 +34,7 @@ from lookalike.pipeline import (
     resident_bytes,
 )
 from lookalike.scan import Found, absolute_roots, scan
+from lookalike.sources.folders import on_disk
 from lookalike.stores import SqliteStore, Store
 from lookalike.stores.run import FINAL_REASONS
 from lookalike.stores.schema import is_library, readable_errors
@@ -339,7 +340,7 @@ def measure(
     )
     done: list[Outcome] = []
     laps: list[float] = []
-    begun = itertools.chain(entries[:size], in_time)
+    begun = (on_disk(one, options.limits) for one in itertools.chain(entries[:size], in_time))
     for batch in batched(
         outcomes(
             begun, len(entries), store or cast("Store", _NoStore()), encoder, options, ahead=0

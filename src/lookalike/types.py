@@ -56,6 +56,9 @@ class Reason(StrEnum):
     # unchanged
     SAME_STAT = "same size and time"
     SAME_CONTENT = "same content"
+    NOT_MODIFIED = "not modified"
+    NOT_REACHED = "not reached"
+    """Its server did not give it this time; otherwise unreadable. Asked for again each run."""
     # moved
     MOVED = "moved"
     # gone
@@ -70,6 +73,7 @@ class Reason(StrEnum):
     TOO_MANY_BYTES = "too many bytes"
     NO_PERMISSION = "no permission"
     READ_ERROR = "read error"
+    REFUSED = "refused by its server"
     # skipped
     HIDDEN = "hidden"
     OTHER_NAME = "not an image's name"
@@ -81,11 +85,19 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file found on disk. ``path`` is absolute; undecodable bytes are kept as surrogates."""
+    """A picture found at a path, which is absolute; undecodable bytes are kept as surrogates.
+
+    ``path`` may also be a URL, or a member of an archive below the archive's own path. Where only
+    reading tells, as with URLs, ``bytes`` and ``mtime_ns`` are 0 before. ``foreign_id``: what
+    another table calls the picture; ``validator``: what a server said by which the unchanged
+    picture is known again.
+    """
 
     path: str
     bytes: int
     mtime_ns: int
+    foreign_id: str | None = None
+    validator: str | None = None
 
     @classmethod
     def of(cls, path: str, status: os.stat_result) -> FileEntry:
@@ -163,14 +175,19 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one file gave: a content hash and features, or a content already known, or a refusal."""
+    """What one file gave: a content hash and features, or a content already known, or a refusal.
+
+    ``kept``: what is known of the path still holds, for this ``reason`` (not modified, not
+    reached); where nothing is known, it is a refusal.
+    """
 
     entry: FileEntry
     content_hash: bytes | None = None
     features: Features | None = None
     reason: Reason | None = None
-    """Set when the file is unreadable."""
+    """Set when the file is unreadable, or kept."""
     detail: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

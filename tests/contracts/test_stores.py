@@ -710,3 +710,71 @@ def test_a_path_is_read_from_whatever_its_file_was_when_it_was_last_seen(
     assert read == {"a.jpg": True, "c.jpg": True, "e.jpg": True}
     assert not store.reads_path(str(folder / "d.txt"))
     assert not store.reads_path(str(folder / "new.jpg"))
+
+
+# -- pictures that are not in folders --------------------------------------------------------------
+
+URL = "https://pictures.example/a"
+
+
+def index_url(store: Store, *outcomes: Outcome, foreign_id: str | None = None) -> dict:
+    """One run over what a table of one URL names; returns the counts."""
+    run = store.run(SPACE)
+    run.note([FileEntry(URL, 0, 0, foreign_id)])
+    run.settle(retry=False)
+    assert [entry.path for entry in run.to_read()] == [URL]
+    run.put(outcomes)
+    run.finish([], complete=True)
+    return run.counts()
+
+
+def downloaded(content: bytes, **facts: str) -> Outcome:
+    return Outcome(FileEntry(URL, len(content), 7, **facts), digest(content), features(content))
+
+
+def test_a_picture_has_what_another_table_calls_it(store: Store) -> None:
+    index_url(store, downloaded(b"one", foreign_id="Qgb9urMZ8lw"), foreign_id="Qgb9urMZ8lw")
+    assert store.find_foreign("Qgb9urMZ8lw") == id_of(b"one")
+    assert store.find_foreign("another") is None
+    ((entry,),) = store.files([id_of(b"one")])
+    assert (entry.path, entry.foreign_id) == (URL, "Qgb9urMZ8lw")
+    found = store.matching(parse_condition("foreign_id like 'Qgb%'"))
+    assert found.tobytes() == id_of(b"one").bytes
+
+
+def test_what_another_table_calls_a_picture_may_change(store: Store) -> None:
+    index_url(store, downloaded(b"one", foreign_id="old"), foreign_id="old")
+    kept = Outcome(FileEntry(URL, 0, 0), reason=Reason.NOT_MODIFIED, kept=True)
+    index_url(store, kept, foreign_id="new")
+    assert (store.find_foreign("old"), store.find_foreign("new")) == (None, id_of(b"one"))
+
+
+def test_a_picture_that_was_not_modified_is_kept(store: Store) -> None:
+    index_url(store, downloaded(b"one", validator='"etag"'))
+    run = store.run(SPACE)
+    run.note([FileEntry(URL, 0, 0)])
+    run.settle(retry=False)
+    (entry,) = run.to_read()
+    assert entry.validator == '"etag"'
+    run.put([Outcome(entry, reason=Reason.NOT_MODIFIED, kept=True)])
+    run.finish([], complete=True)
+    assert run.counts() == {(State.UNCHANGED, Reason.NOT_MODIFIED): 1}
+    assert store.count() == 1
+    assert list(store.run(SPACE).to_read()) == []
+
+
+def test_a_picture_that_is_not_reached_is_kept_if_it_is_known(store: Store) -> None:
+    failure = Outcome(FileEntry(URL, 0, 0), reason=Reason.NOT_REACHED, detail="503", kept=True)
+    assert index_url(store, failure) == {(State.UNREADABLE, Reason.NOT_REACHED): 1}
+    assert index_url(store, downloaded(b"one")) == {(State.INDEXED, Reason.NEW): 1}
+    assert index_url(store, failure) == {(State.UNCHANGED, Reason.NOT_REACHED): 1}
+    assert store.count() == 1
+    (row,) = store.ledger()
+    assert row.detail == "503"
+
+
+def test_a_url_that_another_run_does_not_name_stays(store: Store, folder: Path) -> None:
+    index_url(store, downloaded(b"one"))
+    write(folder, a=b"two")
+    index(store, folder)
+    assert store.count() == 2

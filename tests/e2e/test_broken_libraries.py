@@ -220,6 +220,10 @@ def made_older(library: Path) -> None:
     with closing(sqlite3.connect(library / "catalog.sqlite")) as connection:
         for table in ("labels", "tiles", "decisions", "settings"):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP TABLE side_tables")
+        connection.execute("DROP INDEX files_by_foreign_id")
+        for column in ("foreign_id", "validator"):
+            connection.execute(f"ALTER TABLE files DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 1")
 
 

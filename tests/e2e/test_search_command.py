@@ -152,7 +152,7 @@ def test_all_components_give_the_same_order_as_the_full_vectors(indexed: Command
         (("--nonsense",), ("--nonsense",)),
         (("no-such-file.jpg",), ("no-such-file.jpg", "no such file")),
         (("colour:red",), ("colour:red",)),
-        (("id:123",), ("id:123", "not a record id")),
+        (("id:123",), ("id:123", "no record with this id")),
         (("00000000-0000-5000-8000-000000000000",), ("00000000", "no record")),
         (("--query", "'unclosed"), ("unclosed", "quotation")),
         (("--query", "-"), ("a term is missing",)),

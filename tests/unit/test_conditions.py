@@ -175,7 +175,7 @@ def test_conditions_on_files_are_told_from_those_on_records() -> None:
         ("width > 3 height > 4", "unexpected 'height' at 11; go on with and or or"),
         ("(width > 3", "ends too early at 11; close the parenthesis"),
         ("width > 3)", "unexpected ')' at 10"),
-        ("wdth > 3", "no column 'wdth' (at 1); columns are bytes, camera, folder, format"),
+        ("wdth > 3", "no column 'wdth' (at 1); columns are bytes, camera, folder, foreign_id"),
         ("3 > width", "unexpected '3' at 1; here stands a column"),
         ("width > height", "unexpected 'height' at 9; a column is compared with a value"),
         ("width = '3'", "width is a number and '3' at 9 is a text; write a number, without quotes"),
@@ -462,6 +462,12 @@ PLACES: dict[str, list[Any]] = {
 
 
 LABELS = ["cat", "dog", "it's", "Ünlü"]
+FOREIGN = [None, "", "Qgb9urMZ8lw", "it's"]
+
+
+def foreign_id_at(place: str, name: str) -> str | None:
+    """What another table calls a file; equal for some."""
+    return FOREIGN[len(place + name) % len(FOREIGN)]
 
 
 def known_values(column: str) -> st.SearchStrategy[Value]:
@@ -476,6 +482,7 @@ def known_values(column: str) -> st.SearchStrategy[Value]:
         "folder": FOLDERS,
         "name": NAMES,
         "path": [os.path.join(folder, name) for folder in FOLDERS for name in NAMES],
+        "foreign_id": FOREIGN,
         "label": LABELS,
         "id": [str(UUID(bytes=id_of(number))) for number in range(8)],
     }
@@ -525,12 +532,13 @@ def fill(folder: Path, found: list[Row], files: Files) -> list[Row]:
             )
         for (place, name), (number, state) in files.items():
             db.execute(
-                "INSERT INTO files (path, folder, name, record, state, reason, run)"
-                " VALUES (?, ?, ?, ?, ?, '', 1)",
+                "INSERT INTO files (path, folder, name, foreign_id, record, state, reason, run)"
+                " VALUES (?, ?, ?, ?, ?, ?, '', 1)",
                 (
                     os.fsencode(os.path.join(place, name)),
                     displayed(place),
                     displayed(name),
+                    foreign_id_at(place, name),
                     number if number < len(found) else None,
                     state if number < len(found) else "unreadable",
                 ),
@@ -542,6 +550,7 @@ def fill(folder: Path, found: list[Row], files: Files) -> list[Row]:
             "path": os.path.join(place, name),
             "folder": place,
             "name": name,
+            "foreign_id": foreign_id_at(place, name),
             "megapixels": found[number]["width"] * found[number]["height"] / 1e6,
             **found[number],
         }

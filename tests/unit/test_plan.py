@@ -32,6 +32,7 @@ from lookalike.plan import (
     measure,
     plan_paths,
 )
+from lookalike.sources import Supplied
 from lookalike.stores import SqliteStore
 from lookalike.stores import run as store_run
 from lookalike.types import FileEntry, PassedOver, Reason, State
@@ -259,9 +260,9 @@ def test_laps_are_the_seconds_a_file_in_each_batch(
     assert (measured.files, measured.seconds, measured.laps) == (6, 6.0, (2.0, 0.5, 0.5))
 
 
-def fake_outcomes(entries: Iterator[FileEntry], *_others: object, ahead: int) -> Iterator[object]:
-    for entry in entries:
-        yield plan_module.Outcome(entry, reason=Reason.CORRUPT)
+def fake_outcomes(pictures: Iterator[Supplied], *_others: object, ahead: int) -> Iterator[object]:
+    for one in pictures:
+        yield plan_module.Outcome(one.entry, reason=Reason.CORRUPT)
 
 
 # -- from the sample to all ------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_a_crop_that_leaves_the_picture_or_is_none_is_refused(crop: str) -> None
         "text:cat[0,0,1,1]",
         "colour:red",
         "color:red",
-        "id:7",
+        "id: ",
         "--a.jpg",
     ],
 )

@@ -23,7 +23,7 @@ from lookalike.features.thumbnail import thumbnail
 from lookalike.indexes.exact import unit_vector
 from lookalike.query.search import WITH_COLOUR, Method, Point
 from lookalike.query.tables import Tables
-from lookalike.query.terms import Term
+from lookalike.query.terms import Term, record_id_of
 from lookalike.stores import Store
 from lookalike.types import Crop, DoubleArray, QueryInput, Record
 
@@ -49,13 +49,18 @@ class InputReader:
 
     def read_each(self, terms: Sequence[Term]) -> list[tuple[QueryInput, Point]]:
         """``read`` for each of many terms; the store is asked once for those that are ids."""
-        ids = [UUID(term.value) for term in terms if term.kind == "id"]
-        records = dict(zip(ids, self._store.get(ids), strict=True))
+        ids = {term.value: self._id_of(term) for term in terms if term.kind == "id"}
+        known = [id_ for id_ in ids.values() if id_ is not None]
+        found = dict(zip(known, self._store.get(known), strict=True))
+        records = {value: found[id_] for value, id_ in ids.items() if id_ is not None}
         return [self._by_kind(term, records) for term in terms]
 
-    def _by_kind(self, term: Term, records: dict[UUID, Record | None]) -> tuple[QueryInput, Point]:
+    def _id_of(self, term: Term) -> UUID | None:
+        return record_id_of(term.value) or self._store.find_foreign(term.value)
+
+    def _by_kind(self, term: Term, records: dict[str, Record | None]) -> tuple[QueryInput, Point]:
         if term.kind == "id":
-            return self._by_id(term, records[UUID(term.value)])
+            return self._by_id(term, records.get(term.value))
         return self._by_words(term) if term.kind == "text" else self._by_path(term)
 
     def _by_words(self, term: Term) -> tuple[QueryInput, Point]:
@@ -103,11 +108,11 @@ class InputReader:
         return unit_vector(self._tables.vectors.vectors(best).mean(axis=0, dtype=np.float64))
 
     def _by_id(self, term: Term, found: Record | None) -> tuple[QueryInput, Point]:
-        record = UUID(term.value)
         if found is None:
             raise InputError(
                 f"{term.text}: no record with this id; lookalike ledger --csv - lists them"
             )
+        record = found.id
         path = found.paths[0] if found.paths else None
         item = QueryInput(term.text, term.weight, path, record, term.crop)
         stored = None if term.crop else self._stored(record, term.weight)

@@ -7,7 +7,8 @@
     crop    =  "[" left "," top "," width "," height "]"      fractions of the picture, 0..1
 
 A path that exists is taken as it is, whatever it looks like; the prefixes force a reading. What is
-neither a path nor an id, nor looks like a path, is words. Examples: ``cat.jpg``, ``2*cat.jpg``,
+neither a path nor a record's id, nor looks like a path, is words. ``id:`` also takes what another
+table calls a picture (``files.foreign_id``). Examples: ``cat.jpg``, ``2*cat.jpg``,
 ``-dog.jpg``, ``a.jpg[0.1,0.2,0.5,0.4]``, ``id:6f1c...``, ``sports car``, ``text:tabby``.
 """
 
@@ -32,7 +33,7 @@ _LIKE_A_FILE = re.compile(r".*\.\w{2,5}", re.S)
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One weighted part of a query. ``value`` is a path, the text of a record id, or words."""
+    """One weighted part of a query. ``value`` is a path, the text of an id, or words."""
 
     text: str
     kind: Literal["file", "id", "text"]
@@ -129,15 +130,22 @@ def _text_term(text: str, value: str, weight: float, crop: Crop | None) -> Term:
 
 
 def _id_term(text: str, value: str, weight: float, crop: Crop | None) -> Term:
-    if not _is_uuid(value):
+    if not value.strip():
         raise InputError(
-            f"{text}: not a record id; ids look like 1b4e28ba-2fa1-5ad2-883f-0016d3cca427"
+            f"{text}: the id is missing; ids look like 1b4e28ba-2fa1-5ad2-883f-0016d3cca427, or as"
+            " the table has them that the pictures came from"
         )
     return Term(text, "id", value, weight, crop)
 
 
-def _is_uuid(value: str) -> bool:
+def record_id_of(value: str) -> UUID | None:
+    """The record id that a text is, or None: then it is what another table calls a picture."""
     try:
-        return str(UUID(value)) == value.lower()
+        id_ = UUID(value)
     except ValueError:
-        return False
+        return None
+    return id_ if str(id_) == value.lower() else None
+
+
+def _is_uuid(value: str) -> bool:
+    return record_id_of(value) is not None

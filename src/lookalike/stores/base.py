@@ -316,6 +316,9 @@ class Store(Protocol):
     def find_content(self, content_hash: bytes) -> UUID | None:
         """The record with this content, or None. May be called from any thread."""
 
+    def find_foreign(self, foreign_id: str) -> UUID | None:
+        """The record of the first live file, by path, that another table calls this, or None."""
+
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
 

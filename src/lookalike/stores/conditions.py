@@ -31,6 +31,7 @@ _COLUMNS = {
     "bytes": "records.bytes",
     "camera": "records.camera",
     "folder": "files.folder",
+    "foreign_id": "files.foreign_id",
     "format": "records.format",
     "height": "records.height",
     "id": "records.id",

@@ -42,7 +42,7 @@ _FINAL = ", ".join(f"'{reason}'" for reason in FINAL_REASONS)
 _SEEN = """
 CREATE TEMP TABLE seen (
     n INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, bytes INTEGER, mtime_ns INTEGER,
-    state TEXT, reason TEXT, detail TEXT)
+    state TEXT, reason TEXT, detail TEXT, foreign_id TEXT)
 """
 # Files that are as the catalogue knows them, and need no reading.
 _SETTLED = f"""
@@ -53,14 +53,23 @@ WHERE seen.state IS NULL AND files.bytes = seen.bytes AND files.mtime_ns = seen.
   AND (files.state IN ({_LIVE})
        OR files.state = 'unreadable' AND files.reason IN ({_FINAL}) AND NOT :retry)
 """
-_UNSETTLED = "state IS NULL AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.n = seen.n)"
+_UNSETTLED = "seen.state IS NULL AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.n = seen.n)"
+# Files that another table calls otherwise now, read or not.
+_RENAMED = """
+UPDATE files SET foreign_id = seen.foreign_id FROM seen
+WHERE seen.path = files.path AND seen.foreign_id IS NOT NULL
+  AND files.foreign_id IS NOT seen.foreign_id
+"""
 _UPSERT = """
-INSERT INTO files (path, folder, name, bytes, mtime_ns, record, state, reason, detail, run)
-VALUES (:path, :folder, :name, :bytes, :mtime_ns, :record, :state, :reason, :detail, :run)
+INSERT INTO files (path, folder, name, bytes, mtime_ns, record, state, reason, detail, run,
+    foreign_id, validator)
+VALUES (:path, :folder, :name, :bytes, :mtime_ns, :record, :state, :reason, :detail, :run,
+    :foreign_id, :validator)
 ON CONFLICT (path) DO UPDATE SET
     bytes = excluded.bytes, mtime_ns = excluded.mtime_ns, record = excluded.record,
     state = excluded.state, reason = excluded.reason, detail = excluded.detail,
-    run = excluded.run
+    run = excluded.run, foreign_id = coalesce(excluded.foreign_id, files.foreign_id),
+    validator = excluded.validator
 """
 
 
@@ -135,8 +144,9 @@ class SqliteRun:
         while page := list(itertools.islice(rows, _PAGE)):
             with transaction(self._db):
                 self._db.executemany(
-                    "INSERT OR IGNORE INTO seen (path, bytes, mtime_ns, state, reason, detail)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT OR IGNORE INTO seen"
+                    " (path, bytes, mtime_ns, state, reason, detail, foreign_id)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
                     page,
                 )
         (images,) = self._db.execute("SELECT count(*) FROM seen WHERE state IS NULL").fetchone()
@@ -169,6 +179,7 @@ class SqliteRun:
                 " AND (state <> 'unchanged' OR reason <> ?) AND run < ?",
                 (Reason.SAME_STAT, self._id, Reason.SAME_STAT, self._continues),
             )
+            self._db.execute(_RENAMED)
             passed = self._db.execute(
                 "SELECT path, state, reason, detail FROM seen WHERE state IS NOT NULL"
             )
@@ -189,15 +200,16 @@ class SqliteRun:
         last = 0
         while True:
             page = self._db.execute(
-                f"SELECT n, path, bytes, mtime_ns FROM seen WHERE {_UNSETTLED} AND n > ?"
-                " ORDER BY n LIMIT ?",
+                "SELECT n, path, seen.bytes, seen.mtime_ns, seen.foreign_id,"
+                " CASE WHEN live THEN validator END FROM seen"
+                f" LEFT JOIN files USING (path) WHERE {_UNSETTLED} AND n > ? ORDER BY n LIMIT ?",
                 (last, _PAGE),
             ).fetchall()
             if not page:
                 return
             last = page[-1][0]
-            for _n, path, size, mtime_ns in page:
-                yield FileEntry(os.fsdecode(path), size, mtime_ns)
+            for _n, path, *rest in page:
+                yield FileEntry(os.fsdecode(path), *rest)
 
     def put(self, outcomes: Sequence[Outcome]) -> None:
         """Commit a batch: all of it is durable when this returns, or none of it was entered."""
@@ -213,6 +225,8 @@ class SqliteRun:
 
     def _enter(self, outcome: Outcome, added: list[tuple[UUID, Features]]) -> None:
         entry, path = outcome.entry, os.fsencode(outcome.entry.path)
+        if outcome.kept and self._keep(path, outcome):
+            return
         if outcome.content_hash is None:
             row = self._file_row(
                 path, entry, State.UNREADABLE, outcome.reason or Reason.READ_ERROR, outcome.detail
@@ -228,6 +242,15 @@ class SqliteRun:
             added.append((record_id(outcome.content_hash), outcome.features))
         state, reason, detail = self._relation(path, key, new)
         self._db.execute(_UPSERT, self._file_row(path, entry, state, reason, detail, key))
+
+    def _keep(self, path: bytes, outcome: Outcome) -> bool:
+        """Enter that what is known of a path still holds; False where nothing is."""
+        kept = self._db.execute(
+            "UPDATE files SET state = 'unchanged', reason = ?, detail = ?, run = ?"
+            " WHERE path = ? AND live",
+            (outcome.reason, outcome.detail, self._id, path),
+        )
+        return kept.rowcount > 0
 
     def _relation(self, path: bytes, record: int, new: bool) -> tuple[State, Reason, str]:
         """How a readable file relates to what the catalogue knew of its path and its record."""
@@ -352,6 +375,8 @@ class SqliteRun:
             "reason": reason,
             "detail": detail,
             "run": self._id,
+            "foreign_id": entry.foreign_id if entry else None,
+            "validator": entry.validator if entry else None,
         }
 
     # -- 4. what is gone -------------------------------------------------------------------------
@@ -395,8 +420,8 @@ class SqliteRun:
 def _seen_row(item: FileEntry | PassedOver) -> tuple[Any, ...]:
     path = os.fsencode(item.path)
     if isinstance(item, FileEntry):
-        return (path, item.bytes, item.mtime_ns, None, None, None)
-    return (path, None, None, item.state, item.reason, item.detail)
+        return (path, item.bytes, item.mtime_ns, None, None, None, item.foreign_id)
+    return (path, None, None, item.state, item.reason, item.detail, None)
 
 
 def logits_bytes(logits: ClassLogits) -> tuple[bytes, bytes]:

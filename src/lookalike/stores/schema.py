@@ -40,7 +40,7 @@ LOG_PAGES = 8_192
 """Pages of 4 KiB after which the log is folded into the catalogue; a page that many commits changed
 is then copied once."""
 
-MIGRATIONS = ("m001_initial.sql", "m002_meaning.sql")
+MIGRATIONS = ("m001_initial.sql", "m002_meaning.sql", "m003_sources.sql")
 """Append only; the catalogue's ``user_version`` is how many of these were applied."""
 
 

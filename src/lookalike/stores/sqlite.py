@@ -491,12 +491,12 @@ class SqliteStore(LabelTables):
         """Where records lie now, the oldest file first, ties by path."""
         found: dict[bytes, list[FileEntry]] = {}
         query = (
-            "SELECT id, path, files.bytes, mtime_ns FROM records"
+            "SELECT id, path, files.bytes, mtime_ns, foreign_id, validator FROM records"
             " JOIN files ON files.record = records.key"
             " WHERE id IN ({ids}) AND live ORDER BY mtime_ns, path"
         )
-        for id_, path, size, mtime in schema.of_records(self._connection, ids, query):
-            found.setdefault(id_, []).append(FileEntry(os.fsdecode(path), size, mtime))
+        for id_, path, *rest in schema.of_records(self._connection, ids, query):
+            found.setdefault(id_, []).append(FileEntry(os.fsdecode(path), *rest))
         return [tuple(found.get(id_.bytes, ())) for id_ in ids]
 
     def folders(self) -> dict[bytes, str]:
@@ -526,6 +526,15 @@ class SqliteStore(LabelTables):
             row = self._content.execute(
                 "SELECT id FROM records WHERE content_hash = ?", (content_hash,)
             ).fetchone()
+        return UUID(bytes=row[0]) if row else None
+
+    def find_foreign(self, foreign_id: str) -> UUID | None:
+        """The record of the first live file, by path, that another table calls this, or None."""
+        row = self._connection.execute(
+            "SELECT id FROM files JOIN records ON records.key = files.record"
+            " WHERE foreign_id = ? AND live ORDER BY path LIMIT 1",
+            (foreign_id,),
+        ).fetchone()
         return UUID(bytes=row[0]) if row else None
 
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
