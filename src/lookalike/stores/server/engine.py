@@ -71,8 +71,8 @@ class Engine(Protocol):
     def create(self, tables: Sequence[Table]) -> None:
         """Make the namespace and those tables that are not there."""
 
-    def discard(self) -> None:
-        """Remove the library's namespace with all in it."""
+    def discard(self, tables: Sequence[Table]) -> None:
+        """Remove these tables, and the namespace if nothing else is in it."""
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query. May be called from any thread."""

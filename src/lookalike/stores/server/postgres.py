@@ -273,8 +273,16 @@ class PostgresEngine:
         async with self._pool.acquire() as connection:
             yield connection
 
-    def discard(self) -> None:
-        self.execute(f'DROP SCHEMA IF EXISTS "{self._schema}" CASCADE')
+    def discard(self, tables: Sequence[Table]) -> None:
+        for table in tables:
+            self.execute(f"DROP TABLE IF EXISTS {table.name}")
+        left = self.rows(
+            "SELECT 1 FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS own"
+            " ON own.oid = relnamespace WHERE nspname = ? LIMIT 1",
+            (self._schema,),
+        )
+        if not left:
+            self.execute(f'DROP SCHEMA IF EXISTS "{self._schema}"')
 
     def put(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:

@@ -113,7 +113,8 @@ class ServerStore:
 
     def discard(self) -> None:
         """Remove a library that was made for nothing, and close."""
-        self.engine.discard()
+        spaces = [vectors_of(space) for space in self.spaces()]
+        self.engine.discard([*TABLES, *spaces])
         self.engine.close()
 
     def _settings(self) -> dict[str, str]:
