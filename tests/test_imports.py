@@ -37,8 +37,10 @@ ALLOWED = {
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
     "maps": MIDDLE,
+    "homes": MIDDLE,
     "library": {
         *MIDDLE,
+        "homes",
         "pipeline",
         "filling",
         "plan",
