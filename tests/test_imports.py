@@ -14,7 +14,7 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "rows", "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {*BASE, "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
@@ -23,12 +23,13 @@ ALLOWED = {
     "conditions": GROUND,
     "categories": GROUND,
     "rows": GROUND,
+    "sql": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
     "sources": {*GROUND, "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "config", "conditions"},
+    "stores": {*GROUND, "config", "conditions", "sql"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},
@@ -37,6 +38,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
+    "side_tables": MIDDLE,
     "maps": MIDDLE,
     "library": {
         *MIDDLE,
@@ -47,6 +49,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "present",
     },
@@ -60,6 +63,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "web",
         "library",
