@@ -14,7 +14,7 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {*BASE, "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
@@ -22,12 +22,14 @@ ALLOWED = {
     "config": {*GROUND, "kernels"},
     "conditions": GROUND,
     "categories": GROUND,
+    "rows": GROUND,
+    "sql": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
-    "sources": {*GROUND, "config", "scan", "decode"},
+    "sources": {*GROUND, "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "config", "conditions"},
+    "stores": {*GROUND, "config", "conditions", "sql"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},
@@ -36,6 +38,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
+    "side_tables": MIDDLE,
     "maps": MIDDLE,
     "homes": MIDDLE,
     "library": {
@@ -48,6 +51,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "present",
     },
@@ -61,6 +65,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "web",
         "library",

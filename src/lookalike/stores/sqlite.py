@@ -46,6 +46,8 @@ from lookalike.stores.segments import (
     vector_columns,
     vector_series,
 )
+from lookalike.stores.side import SideTables
+from lookalike.stores.statements import Statements
 from lookalike.types import (
     ID_DTYPE,
     FileEntry,
@@ -64,7 +66,7 @@ _LOCK, _PID = "writer.lock", "writer.pid"
 _OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived"}
 
 
-class SqliteStore(LabelTables):
+class SqliteStore(LabelTables, SideTables, Statements):
     """A Store in a folder. One writer at a time; readers work meanwhile.
 
     ``SqliteStore(folder)`` reads; ``SqliteStore(folder, write=True)`` also writes, creating the
@@ -573,7 +575,7 @@ class SqliteStore(LabelTables):
 
     def matching(self, condition: Condition) -> IdArray:
         """Ids of the records that have a live file for which the condition holds, ascending."""
-        rows = self._connection.execute(*matching_ids(condition))
+        rows = self._connection.execute(*matching_ids(condition, self.side_tables()))
         return _ascending(np.frombuffer(b"".join(id_ for (id_,) in rows), dtype=ID_DTYPE))
 
     def count(self) -> int:
