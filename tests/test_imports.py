@@ -14,7 +14,7 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {*BASE, "writing", "scan", "decode", "sources", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
@@ -22,6 +22,7 @@ ALLOWED = {
     "config": {*GROUND, "kernels"},
     "conditions": GROUND,
     "categories": GROUND,
+    "writing": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
     "sources": {*GROUND, "config", "scan", "decode"},
@@ -37,6 +38,7 @@ ALLOWED = {
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
     "maps": MIDDLE,
+    "exchange": {*MIDDLE, "pipeline"},
     "library": {
         *MIDDLE,
         "pipeline",
@@ -47,6 +49,7 @@ ALLOWED = {
         "duplicates",
         "labelling",
         "maps",
+        "exchange",
         "present",
     },
     "web": {*MIDDLE, "query", "maps", "library"},
@@ -60,6 +63,7 @@ ALLOWED = {
         "duplicates",
         "labelling",
         "maps",
+        "exchange",
         "web",
         "library",
         "present",
