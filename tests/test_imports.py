@@ -18,6 +18,7 @@ MIDDLE = {*BASE, "writing", "scan", "decode", "sources", "features", "stores", "
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
+    "version": set(),
     "errors": {"types"},
     "config": {*GROUND, "kernels"},
     "conditions": GROUND,
@@ -38,7 +39,7 @@ ALLOWED = {
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
     "maps": MIDDLE,
-    "exchange": {*MIDDLE, "pipeline"},
+    "exchange": {*MIDDLE, "pipeline", "version"},
     "library": {
         *MIDDLE,
         "pipeline",
@@ -76,6 +77,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "library",
+        "version",
     },  # __init__: public names
     "__main__": {"cli"},
 }

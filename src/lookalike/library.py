@@ -68,6 +68,10 @@ if TYPE_CHECKING:
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.evaluation import Candidates, Evaluation
     from lookalike.evaluate.pca_study import PcaStudy
+    from lookalike.exchange.bring import ImportReport
+    from lookalike.exchange.export import ExportReport
+    from lookalike.exchange.incoming import ImportOptions
+    from lookalike.exchange.selection import ExportOptions
     from lookalike.indexes.categories import CategoryIndex
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
@@ -364,7 +368,7 @@ class Library:
     def random_record(self, seed: int | None = None) -> UUID:
         """The id of a record drawn evenly; the same seed and library give the same one."""
         with readable_errors(self.folder):
-            table = self._current().histograms
+            table = self._current().vectors
             ids = np.sort(table.ids[table.live])
         if not len(ids):
             raise InputError(f"{self.folder}: the library is empty; index a folder first")
@@ -651,6 +655,54 @@ class Library:
             known = _Known(self._reader(), self._current())
             return COLOURINGS[name][1](known, ids)
 
+    # -- exchange --------------------------------------------------------------------------------
+
+    def export(
+        self,
+        form: str,
+        out: str | os.PathLike[str],
+        options: ExportOptions | None = None,
+        *,
+        space: str | None = None,
+        where: str | Condition | None = None,
+    ) -> ExportReport:
+        """Write records for other programs: "parquet", "npy", "csv", "photos", "clip-retrieval".
+
+        ``out``: a file, or a folder for Parquet in parts and whatever is several files; it is
+        written whole or not at all. ``where`` keeps to records for which a condition holds. Raises
+        InputError for a place that is not free and where nothing is to be exported,
+        MissingExtraError without PyArrow, StorageError where it cannot be written.
+        """
+        from lookalike.exchange import export
+
+        condition = None if where is None else parse_condition(str(where))
+        with readable_errors(self.folder):
+            store, own = self._reader(), self._space(space)
+            return export.from_store(store, self.folder, own, condition, form, Path(out), options)
+
+    def import_(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        options: ImportOptions | None = None,
+        progress: Progress | None = None,
+    ) -> ImportReport:
+        """Take in what ``export`` wrote, and vectors that other programs made.
+
+        Parquet of our own and photos.parquet, clip-retrieval's folder, rclip's database. All of it
+        is checked before any of it is put; killed, the same call continues. Raises InputError for
+        what is not sound or not known, and what ``add`` raises.
+        """
+        from lookalike.exchange import bring
+
+        progress = progress or Silence()
+        with readable_errors(self.folder):
+            coming = bring.coming([Path(path) for path in paths], options, progress)
+            with self._made() as store:
+                report = bring.bring(coming, store, progress)
+                for space in store.spaces():
+                    Tables(store, space, self.folder / "derived").refresh()
+        return report
+
     # -- labels ----------------------------------------------------------------------------------
 
     def label(self, name: str, records: Sequence[UUID]) -> None:
@@ -769,6 +821,18 @@ class Library:
         try:
             yield store
         finally:
+            store.close()
+
+    @contextmanager
+    def _made(self) -> Iterator[SqliteStore]:
+        """The library for writing, made if there is none, and gone again if nothing came in."""
+        fresh = not is_library(self.folder)
+        store = SqliteStore(self.folder, write=True)
+        try:
+            yield store
+        finally:
+            if fresh and next(store.ledger(), None) is None:
+                store.discard()
             store.close()
 
     def _own_encoder(self, store: SqliteStore, options: config.IndexOptions) -> Encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -17,8 +18,13 @@ from lookalike.types import printable
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file whole or not at all: under another name beside it, renamed at the end.
 
-    What cannot be written raises OSError, and leaves what was there before.
+    What cannot be written raises OSError, and leaves what was there before. That includes a device,
+    a pipe, or a link to one, like /dev/stdout: a rename would put a file in its place. A link to a
+    file stays, and what it leads to is written.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    path = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(handle, "wb") as file:

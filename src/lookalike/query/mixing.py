@@ -67,7 +67,8 @@ def spreads(tables: Tables, metric: str) -> Spreads:
 
 
 def _measured(tables: Tables, metric: str) -> tuple[float, float]:
-    rows = _drawn(tables.vectors.ids, np.flatnonzero(tables.vectors.live))
+    live = np.flatnonzero(tables.vectors.live & tables.coloured)
+    rows = _drawn(tables.vectors.ids, live)
     points = rows[:_POINTS]
     if len(points) * (len(rows) - 1) < LEAST_PAIRS:
         return USUAL_MEANING, USUAL_COLOUR[metric]
