@@ -14,7 +14,9 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "writing", "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {
+    *BASE, "writing", "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes",
+}  # fmt: skip
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
@@ -24,12 +26,14 @@ ALLOWED = {
     "conditions": GROUND,
     "categories": GROUND,
     "writing": GROUND,
+    "rows": GROUND,
+    "sql": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
-    "sources": {*GROUND, "config", "scan", "decode"},
+    "sources": {*GROUND, "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "config", "conditions"},
+    "stores": {*GROUND, "config", "conditions", "sql"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},
@@ -38,6 +42,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
+    "side_tables": MIDDLE,
     "maps": MIDDLE,
     "exchange": {*MIDDLE, "pipeline", "version"},
     "library": {
@@ -49,6 +54,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "exchange",
         "present",
@@ -63,6 +69,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "exchange",
         "web",
