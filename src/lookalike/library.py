@@ -40,7 +40,7 @@ from lookalike.query.categories import CategoryCounts, count_categories
 from lookalike.query.inputs import InputReader
 from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
-from lookalike.query.terms import Term, parse_term
+from lookalike.query.terms import Term, parse_term, record_id_of
 from lookalike.scan import absolute_roots
 from lookalike.sources import FolderSource
 from lookalike.stores import SqliteStore
@@ -395,6 +395,14 @@ class Library:
                 return self._reader().find_content(read(where).content_hash)
             except ImageError as error:
                 raise InputError(f"{path}: cannot be read: {error.reason}") from error
+
+    def record_called(self, name: str) -> UUID | None:
+        """The record that an id stands for, its own or another table's; None if none is so called.
+
+        One that is written as ours is, is taken for ours, whether it is here or not.
+        """
+        with readable_errors(self.folder):
+            return record_id_of(name) or self._reader().find_foreign(name)
 
     def is_original(self, path: str | os.PathLike[str]) -> bool:
         """Whether a path, or what it links to, is one from which the library reads a picture."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lookalike.exchange.parquet import write_file, write_parts
 from lookalike.exchange.photos import CONVERSIONS, PHOTOS, Conversion, write_photos
 from lookalike.exchange.selection import ExportOptions, Selection
 from lookalike.exchange.table import write_csv
+from lookalike.sql import Statement
 from lookalike.stores import Store
 from lookalike.types import Space
 from lookalike.writing import check_folder, whole_folder, write_whole
@@ -25,6 +26,8 @@ FORMS = ("parquet", "npy", "csv", "photos", "clip-retrieval")
 
 _BY_FILES = ("photos", "clip-retrieval")
 """Forms whose rows are files: they tell them by their paths."""
+
+_QUOTE = '"'
 
 CARD, DATA = "README.md", "data"
 
@@ -106,9 +109,27 @@ def from_store(
     return export(Selection(store, space, where, options), form, out, _conversions(form, store))
 
 
-def _conversions(form: str, store: Store) -> Iterable[Conversion] | None:
-    """Rows of the side table of this name, where it is wanted and there."""
-    return None
+def _conversions(form: str, store: Store) -> Iterator[Conversion] | None:
+    """Rows of the side table of this name, read late, where it is wanted and there."""
+    tables = store.side_tables() if form == "photos" else []
+    table = next((one for one in tables if one.name.casefold() == "conversions"), None)
+    if table is None:
+        return None
+    keyword = table.column("keyword")
+    if keyword is None:
+        raise InputError(
+            f"table {table.name}: has no column keyword, which conversions.parquet has; add the"
+            " table anew with it"
+        )
+
+    names = (f'"{name.replace(_QUOTE, 2 * _QUOTE)}"' for name in (table.key, keyword.name))
+    text = f'SELECT {", ".join(names)} FROM "{table.name}"'  # noqa: S608 (quoted; it only reads)
+
+    def rows() -> Iterator[Conversion]:
+        for photo, word in store.sql(Statement(text, store.dialect)):
+            yield str(photo), None if word is None else str(word)
+
+    return rows()
 
 
 def export(
