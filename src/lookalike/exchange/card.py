@@ -78,7 +78,7 @@ def card(selection: Selection, name: str, schema: Any) -> str:
 
 def _body(selection: Selection, name: str, schema: Any) -> list[str]:
     space, what = selection.space, selection.by.removesuffix("s")
-    columns = [f"| `{f.name}` | {f.type} | {_MEANING[f.name]} |" for f in schema]
+    columns = [f"| `{f.name}` | {_kind(f.type)} | {_MEANING[f.name]} |" for f in schema]
     licence = selection.options.licence
     terms = (
         f"Licence: {licence}, as stated by who exported it."
@@ -118,6 +118,13 @@ def _body(selection: Selection, name: str, schema: Any) -> list[str]:
         "",
         terms,
     ]
+
+
+def _kind(kind: Any) -> str:
+    """A type as people write it."""
+    return (
+        str(kind).replace("item: ", "").replace("fixed_size_", "").replace("halffloat", "float16")
+    )
 
 
 def _encoder(selection: Selection) -> list[str]:

@@ -227,8 +227,9 @@ def _histogram(row: Mapping[str, Any], where: str) -> SparseHistogram | None:
 
 def _labels(row: Mapping[str, Any], where: str) -> tuple[Label, ...]:
     names = row.get("labels") or []
-    sources = row.get("label_sources") or ["table"] * len(names)
-    shares = row.get("label_confidences") or [None] * len(names)
+    sources, shares = row.get("label_sources"), row.get("label_confidences")
+    sources = ["table"] * len(names) if sources is None else sources
+    shares = [None] * len(names) if shares is None else shares
     if not len(names) == len(sources) == len(shares) <= _MOST_LABELS:
         raise InputError(f"{where}: labels, sources and confidences differ in number; export anew")
     return tuple(

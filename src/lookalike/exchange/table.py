@@ -45,4 +45,9 @@ def _columns(piece: Piece, *, paths: bool) -> dict[str, list[Any]]:
 
 def _safe(row: tuple[Any, ...]) -> Iterator[Any]:
     for cell in row:
-        yield f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+        yield safe_cell(cell) if isinstance(cell, str) else cell
+
+
+def safe_cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
