@@ -32,7 +32,7 @@ from lookalike.exchange.incoming import (
     unit_vectors,
     vector_alone,
 )
-from lookalike.exchange.parquet import COMPRESSION
+from lookalike.exchange.parquet import WRITING
 from lookalike.exchange.seen import Made, lies_here, made_together, seen
 from lookalike.exchange.selection import PIECE, Piece, Row, Selection
 from lookalike.exchange.tables import ParquetTable, cells
@@ -75,7 +75,7 @@ def _write_part(pieces: Sequence[Piece], folder: Path, number: str) -> None:
     schema = pyarrow.schema([(name, pyarrow.string()) for name in rows[0]])
     table = pyarrow.Table.from_pylist(rows, schema)
     path = folder / METADATA / f"{METADATA}_{number}.parquet"
-    parquet.write_table(table, path, compression=COMPRESSION)
+    parquet.write_table(table, path, **WRITING)
 
 
 def _described(row: Row) -> dict[str, str | None]:

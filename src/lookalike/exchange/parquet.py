@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,12 +12,15 @@ from lookalike.exchange.selection import Selection
 COMPRESSION = "zstd"
 """Vectors of half precision have few distinct values: a dictionary and this make half of them."""
 
+WRITING: Mapping[str, Any] = {"compression": COMPRESSION, "write_page_checksum": True}
+"""How every Parquet file is written; a reader may check the sums of its pages."""
+
 
 def write_file(selection: Selection, file: IO[bytes]) -> None:
     """Write everything into one file; OSError where that cannot be."""
     _, parquet = arrow()
     schema = schema_of(selection)
-    with parquet.ParquetWriter(file, schema, compression=COMPRESSION) as writer:
+    with parquet.ParquetWriter(file, schema, **WRITING) as writer:
         for piece in selection.pieces():
             writer.write_batch(batch_of(piece, schema))
 
@@ -33,7 +36,7 @@ def write_parts(selection: Selection, folder: Path) -> int:
     batches = (batch_of(piece, schema) for piece in selection.pieces())
     for number, part in enumerate(_parts(batches, most)):
         path = folder / f"train-{number:05d}-of-{count:05d}.parquet"
-        with parquet.ParquetWriter(path, schema, compression=COMPRESSION) as writer:
+        with parquet.ParquetWriter(path, schema, **WRITING) as writer:
             for batch in part:
                 writer.write_batch(batch)
     return count

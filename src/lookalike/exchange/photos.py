@@ -27,7 +27,7 @@ from lookalike.exchange.incoming import (
     unit_vectors,
     vector_alone,
 )
-from lookalike.exchange.parquet import COMPRESSION
+from lookalike.exchange.parquet import WRITING
 from lookalike.exchange.selection import Piece, Selection
 from lookalike.exchange.tables import ParquetTable, cells, length_of, matrix
 from lookalike.types import FileEntry, FloatArray, as_text
@@ -66,7 +66,7 @@ def write_photos(
     """
     _, parquet = arrow()
     schema, photo_ids, number = photos_schema(), set[str](), 0
-    with parquet.ParquetWriter(folder / PHOTOS, schema, compression=COMPRESSION) as writer:
+    with parquet.ParquetWriter(folder / PHOTOS, schema, **WRITING) as writer:
         for piece in selection.pieces():
             ids = [photo_id(row.files[0].foreign_id, str(row.record.id)) for row in piece.rows]
             photo_ids.update(ids)
@@ -99,7 +99,7 @@ def _batch(piece: Piece, ids: list[str], first: int, schema: Any) -> Any:
 def _write_conversions(rows: Iterator[Conversion], path: Path) -> None:
     pyarrow, parquet = arrow()
     schema, number = conversions_schema(), 0
-    with parquet.ParquetWriter(path, schema, compression=COMPRESSION) as writer:
+    with parquet.ParquetWriter(path, schema, **WRITING) as writer:
         while some := list(islice(rows, _AT_ONCE)):
             ids, words = zip(*some, strict=True)
             numbers = range(number, number + len(some))

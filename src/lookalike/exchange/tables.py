@@ -70,7 +70,9 @@ class ParquetTable:
         self._require_small(columns)
         first = 0
         with self._sound():
-            file = self._parquet.ParquetFile(self.path, read_dictionary=self._leaves)
+            file = self._parquet.ParquetFile(
+                self.path, read_dictionary=self._leaves, page_checksum_verification=True
+            )
         with file:
             batches = file.iter_batches(AT_ONCE, columns=list(columns), use_threads=False)
             while True:
@@ -94,7 +96,7 @@ class ParquetTable:
     def _sound(self) -> Iterator[None]:
         try:
             yield
-        except (self._arrow.ArrowException, OSError, MemoryError) as error:
+        except (self._arrow.ArrowException, OSError, MemoryError, ValueError, KeyError) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise InputError(f"{self.name}: is no sound Parquet file ({said})") from error
 
