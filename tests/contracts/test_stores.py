@@ -38,8 +38,13 @@ from lookalike.types import (
     State,
 )
 from tests.conftest import sparse
+from tests.servers import open_chdb, open_postgres
 
-STORES = {"sqlite": SqliteStore}
+STORES: dict[str, Callable[..., Store]] = {
+    "sqlite": SqliteStore,
+    "postgresql": open_postgres,
+    "clickhouse": open_chdb,
+}
 SPACE = Space("toy", "0" * 64, "box-4", 8)
 
 Open = Callable[..., Store]
@@ -847,3 +852,19 @@ def test_a_side_table_that_cannot_be_read_to_its_end_leaves_the_old_one(store: S
 def test_a_side_table_may_have_no_rows(store: Store) -> None:
     assert store.put_table(SALES, []).rows == 0
     assert store.rows_matched(SALES) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in STORES if name != "sqlite"])
+def test_what_is_discarded_leaves_nothing_of_its_own_and_all_of_others(
+    name: str, tmp_path: Path
+) -> None:
+    store = STORES[name](tmp_path / "library", write=True)
+    store.add_space(SPACE)
+    store.engine.execute("CREATE VIEW of_another AS SELECT 1 AS one")  # type: ignore[attr-defined]
+    store.discard()  # type: ignore[attr-defined]
+    with pytest.raises(LibraryMissingError):
+        STORES[name](tmp_path / "library")
+    again = STORES[name](tmp_path / "library", write=True)
+    assert again.spaces() == []
+    assert again.engine.rows("SELECT one FROM of_another") == [(1,)]  # type: ignore[attr-defined]
+    again.close()
