@@ -116,9 +116,11 @@ def _group_bytes(metadata: Any) -> list[list[tuple[str, int]]]:
 def cells(column: Any, where: str, most: int = MOST_THUMBNAIL_BYTES) -> list[Any]:
     """A column as plain values; InputError where one of text or bytes is longer than ``most``."""
     pyarrow, _ = arrow()
+    from pyarrow import compute
+
     for values in _dictionaries(column):
         with contextlib.suppress(pyarrow.ArrowNotImplementedError):
-            longest = pyarrow.compute.max(pyarrow.compute.binary_length(values)).as_py() or 0
+            longest = compute.max(compute.binary_length(values)).as_py() or 0
             if longest > most:
                 raise InputError(
                     f"{where}: a value of {longest:,} bytes; at most {most:,} are read"
