@@ -45,8 +45,10 @@ ALLOWED = {
     "side_tables": MIDDLE,
     "maps": MIDDLE,
     "exchange": {*MIDDLE, "pipeline", "version"},
+    "homes": MIDDLE,
     "library": {
         *MIDDLE,
+        "homes",
         "pipeline",
         "filling",
         "plan",

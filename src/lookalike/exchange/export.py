@@ -55,15 +55,15 @@ def is_file(form: str, out: Path) -> bool:
     return form == "csv" or (form == "parquet" and out.suffix.lower() == ".parquet")
 
 
-def check_out(form: str, out: Path, library: Path, store: Store) -> None:
+def check_out(form: str, out: Path, library: Path | None, store: Store) -> None:
     """Raise, before minutes of work, for a place where an export cannot or must not go.
 
     InputError for a place in the library, a picture of it, and a folder with other things in it;
     MissingExtraError where PyArrow is needed and not there.
     """
     _require_form(form)
-    own, place = os.path.realpath(library), os.path.realpath(out)
-    if os.path.commonpath([own, place]) in (own, place):
+    place = os.path.realpath(out)
+    if library is not None and _overlap(os.path.realpath(library), place):
         raise InputError(
             f"{out}: is or holds the library itself; name another place for the export"
         )
@@ -76,6 +76,11 @@ def check_out(form: str, out: Path, library: Path, store: Store) -> None:
             raise InputError(f"{out}: is no regular file; name another place for the export")
     else:
         _check_contents(form, out)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one of two real paths is the other, or lies in it."""
+    return os.path.commonpath([one, other]) in (one, other)
 
 
 def _require_form(form: str) -> None:
@@ -94,7 +99,7 @@ def _check_contents(form: str, out: Path) -> None:
 
 def from_store(
     store: Store,
-    library: Path,
+    library: Path | None,
     space: Space,
     where: Condition | None,
     form: str,
