@@ -137,7 +137,7 @@ class InputReader:
 
     def _require_seen(self, term: Term, record: UUID) -> None:
         """Raise InputError for colours, or a part, of a record that was imported without them."""
-        missing = term.crop or self._tables.histograms.row_of(record) is None
+        missing = term.crop or self._numbers.histogram_of(record) is None
         if missing and self._store.thumbnails([record]) == [None]:
             raise InputError(
                 f"{term.text}: was imported as a vector alone, without colours and picture; search"
