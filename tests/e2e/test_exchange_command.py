@@ -116,6 +116,17 @@ def test_on_a_full_disk_an_import_is_one_line(whole: Path, disk: Disk) -> None:
     assert len(contents(command.library).vectors) > 20
 
 
+def test_clip_retrieval_and_photos_are_taken_in_by_a_process_of_their_own(
+    indexed: Command, command: Command, tmp_path: Path
+) -> None:
+    for form in ("clip-retrieval", "photos"):
+        out = tmp_path / form
+        indexed("export", form, out).done()
+        own = ("--encoder", "efficientnet-lite0", "--library", tmp_path / f"{form}.library")
+        report = command("import", out, *own, "--json").done().json()
+        assert report["added"] > 20
+
+
 # -- loaded by others ------------------------------------------------------------------------------
 
 LOAD = """

@@ -32,6 +32,7 @@ from lookalike.query.search import Method
 from lookalike.types import Space, State
 from tests.conftest import CrashError, ToyEncoder, encoded, fill, picture
 from tests.e2e.contents import contents
+from tests.servers import chdb_library, postgres_library
 from tests.unit.test_export import Named
 
 WHOLE = ExportOptions().whole
@@ -229,6 +230,30 @@ def test_an_import_that_was_killed_is_continued(
     report = other.import_([parquet])
     assert (report.added, report.known) == (12 - 4 * after, 4 * after)
     assert answers(other) == answers(filled)
+
+
+@pytest.mark.parametrize("address", [postgres_library, chdb_library])
+def test_a_library_on_a_server_takes_in_and_gives_out_the_same(
+    filled: Library, parquet: Path, tmp_path: Path, toy: ToyEncoder, address: Callable[[Path], str]
+) -> None:
+    foreign(tmp_path / "photos.parquet")
+    with Library.open(address(tmp_path), create=True, encoder=toy) as server:
+        assert server.import_([parquet]).added == 12
+        assert server.import_([parquet]).added == 0
+        server.export("parquet", tmp_path / "again.parquet", WHOLE)
+        tables = (pq.read_table(path) for path in (parquet, tmp_path / "again.parquet"))
+        came, went = (table.sort_by("id") for table in tables)
+        assert went.equals(came)
+        for library in (filled, server):
+            library.import_([tmp_path / "photos.parquet"], TOY)
+        record = filled.matching("name = '003.png'")[0]
+        for by in ("meaning", "colour", "mix", "shortlist"):
+            ours, theirs = (
+                [hit.id for hit in library.search(record, 30, Method(by, shortlist=30)).hits]
+                for library in (filled, server)
+            )
+            assert ours == theirs
+            assert len(ours) == (23 if by == "meaning" else 11)
 
 
 # -- what is not sound -----------------------------------------------------------------------------
