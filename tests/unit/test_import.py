@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike import Library
-from lookalike.errors import InputError, LookalikeError
+from lookalike.errors import InputError, LookalikeError, NothingDoneError
 from lookalike.exchange.incoming import (
     ImportOptions,
     is_url,
@@ -753,6 +753,14 @@ def test_rclip_comes_in_with_the_pictures_that_are_as_it_knew_them(
     assert other.search(paths[0], 5, Method("colour")).hits[0].paths == hit.paths
     assert (tmp_path / "db.sqlite3").read_bytes() == before
     assert other.import_([tmp_path / "db.sqlite3"]).added == 0
+
+
+def test_where_nothing_lies_any_more_nothing_is_made(tmp_path: Path, other: Library) -> None:
+    vector = rclip_vectors(1)[0].tobytes()
+    rclip(tmp_path / "db.sqlite3", [(str(tmp_path / name), 9, vector, None) for name in "ab"])
+    with pytest.raises(NothingDoneError, match=r"none of the 2 rows .* \(2 not found\)"):
+        other.import_([tmp_path / "db.sqlite3"])
+    assert not (other.folder / "catalog.sqlite").exists()
 
 
 def test_unsound_databases_are_refused(tmp_path: Path, other: Library) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, NothingDoneError
 from lookalike.exchange.clip_retrieval import ClipRetrieval, is_clip_retrieval
 from lookalike.exchange.incoming import Arrival, ImportOptions, Incoming, Skipped
 from lookalike.exchange.own_parquet import OwnParquet, is_own
@@ -90,7 +90,8 @@ def bring(found: Sequence[Arrival], store: Store, progress: Progress) -> ImportR
     """Put what is ``coming``.
 
     Every batch is durable when the next begins; the same import again continues a killed one.
-    Raises InputError before anything is written where vectors cannot stand beside those here.
+    Raises InputError before anything is written where vectors cannot stand beside those here, and
+    NothingDoneError where no row could be taken in.
     """
     for number, arrival in enumerate(found):
         _require_space(arrival.space, [*store.spaces(), *(one.space for one in found[:number])])
@@ -105,7 +106,19 @@ def bring(found: Sequence[Arrival], store: Store, progress: Progress) -> ImportR
                 report.spaces.append(arrival.space)
     finally:
         progress.close()
+    if not report.added and not report.known:
+        raise NothingDoneError(
+            f"{found[0].name}: none of the {report.rows:,} rows could be taken in ({_why(report)});"
+            " are the pictures where the rows say?"
+        )
     return report
+
+
+def _why(report: ImportReport) -> str:
+    reasons = [f"{count:,} {reason}" for reason, count in report.skipped.most_common()]
+    if report.left:
+        reasons.append(f"{report.left:,} at paths of other pictures")
+    return ", ".join(reasons)
 
 
 def _require_space(space: Space, others: Sequence[Space]) -> None:
