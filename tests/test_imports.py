@@ -14,14 +14,18 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {
+    *BASE, "writing", "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes",
+}  # fmt: skip
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
+    "version": set(),
     "errors": {"types"},
     "config": {*GROUND, "kernels"},
     "conditions": GROUND,
     "categories": GROUND,
+    "writing": GROUND,
     "rows": GROUND,
     "sql": GROUND,
     "scan": {*GROUND, "config"},
@@ -40,6 +44,7 @@ ALLOWED = {
     "labelling": MIDDLE,
     "side_tables": MIDDLE,
     "maps": MIDDLE,
+    "exchange": {*MIDDLE, "pipeline", "version"},
     "homes": MIDDLE,
     "library": {
         *MIDDLE,
@@ -53,6 +58,7 @@ ALLOWED = {
         "labelling",
         "side_tables",
         "maps",
+        "exchange",
         "present",
     },
     "web": {*MIDDLE, "query", "maps", "library"},
@@ -67,6 +73,7 @@ ALLOWED = {
         "labelling",
         "side_tables",
         "maps",
+        "exchange",
         "web",
         "library",
         "present",
@@ -79,6 +86,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "library",
+        "version",
     },  # __init__: public names
     "__main__": {"cli"},
 }

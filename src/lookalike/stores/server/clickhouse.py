@@ -396,8 +396,13 @@ class ClickHouseEngine:
             if isinstance(error.__cause__, DatabaseError):
                 raise InputError(f"statement: {_one_line(error.__cause__)}") from error
             raise
-        names = [name.rpartition(".")[2] for name in result.column_names]
-        return names, map(_decoded, result.result_rows)
+        names = list(result.column_names) or self._columns_of(statement)
+        return [name.rpartition(".")[2] for name in names], map(_decoded, result.result_rows)
+
+    def _columns_of(self, statement: str) -> list[str]:
+        """The columns of a statement that gives no row, of which an answer says nothing."""
+        with self._guard, self._errors():
+            return [row[0] for row in self._client.query(f"DESCRIBE ({statement})").result_rows]
 
     # -- indexes ---------------------------------------------------------------------------------
 

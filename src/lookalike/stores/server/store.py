@@ -208,8 +208,10 @@ class ServerStore(ServerSideTables):
         made = [one.features for one in outcomes if one.features is not None]
         features = list(zip(ids, made, strict=True))
         self.engine.put(vectors_of(space), [(id_, _half(one.vector)) for id_, one in features])
-        self.engine.put(HISTOGRAMS, [(id_, one.histogram) for id_, one in features])
-        self.engine.put(THUMBNAILS, [(id_, one.thumbnail) for id_, one in features])
+        seen = [(id_, one.histogram) for id_, one in features if one.histogram is not None]
+        self.engine.put(HISTOGRAMS, seen)
+        shown = [(id_, one.thumbnail) for id_, one in features if one.thumbnail is not None]
+        self.engine.put(THUMBNAILS, shown)
         self._put_classes(space, [(id_, one.logits) for id_, one in features if one.logits])
         rows = ((row[0], next(numbers), *row[1:]) for row in records)
         self.engine.put(RECORDS, list(rows))
@@ -419,6 +421,12 @@ class ServerStore(ServerSideTables):
         """The record of the first live file, by path, that another table calls this, or None."""
         query = "SELECT record FROM _files WHERE foreign_id = ? AND live ORDER BY path LIMIT 1"
         return _one_id(self.engine.rows(query, (foreign_id,)))
+
+    def has_foreign(self) -> bool:
+        """Whether any live file has an id in another table."""
+        return bool(
+            self.engine.rows("SELECT 1 FROM _files WHERE foreign_id IS NOT NULL AND live LIMIT 1")
+        )
 
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
