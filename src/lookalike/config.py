@@ -44,6 +44,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetching:
+    """How pictures are asked for at their servers: politely, unless told otherwise.
+
+    ``connections`` at a time altogether and ``per_host``; ``gap_ms`` at the least from one request
+    to a host to the next; ``timeout_seconds`` for a connection and for each wait, six times as much
+    for a whole picture; ``retries`` of what may succeed later.
+    """
+
+    connections: int = 16
+    per_host: int = 4
+    gap_ms: float = 25.0
+    timeout_seconds: float = 20.0
+    retries: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class IndexOptions:
     """How a run of the indexer works.
 
