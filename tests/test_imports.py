@@ -14,7 +14,7 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {*BASE, "rows", "scan", "decode", "sources", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
@@ -22,9 +22,10 @@ ALLOWED = {
     "config": {*GROUND, "kernels"},
     "conditions": GROUND,
     "categories": GROUND,
+    "rows": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
-    "sources": {*GROUND, "config", "scan", "decode"},
+    "sources": {*GROUND, "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
     "stores": {*GROUND, "config", "conditions"},

@@ -558,6 +558,28 @@ def _side_dict(side: WhySide) -> dict[str, Any]:
     }
 
 
+Cell = int | float | str | None
+"""A value in a row of a user's table."""
+
+
+class ColumnKind(StrEnum):
+    """What values a column of a user's table has; each of them may also be null."""
+
+    INTEGER = "integer"
+    """64 bits, signed."""
+    REAL = "real"
+    """64 bits, never NaN."""
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a user's table."""
+
+    name: str
+    kind: ColumnKind
+
+
 # -- ids and text, as they are passed on -----------------------------------------------------------
 
 
