@@ -135,10 +135,8 @@ def index(
     progress.start(to_read)
     # 3. Read, decode, encode and commit that.
     try:
-        for batch in batched(
-            outcomes(source.supply(run.to_read()), to_read, store, encoder, options),
-            options.commit_batch,
-        ):
+        done = outcomes(source.supply(run.to_read()), to_read, store, encoder, options)
+        for batch in filter(None, batched(done, options.commit_batch)):
             with watch.within("commit"):
                 run.put(batch)
             progress.advance(len(batch))
@@ -252,14 +250,16 @@ RESERVE_BYTES = 220 * 10**6
 
 
 def outcomes(
-    pictures: Iterable[Supplied],
+    pictures: Iterable[Supplied | None],
     count: int,
     store: Store,
     encoder: Encoder,
     options: IndexOptions,
     ahead: int = AHEAD,
-) -> Iterator[Outcome]:
+) -> Iterator[Outcome | None]:
     """What each of about ``count`` pictures gave, in their order; ``ahead`` may be begun early.
+
+    None after what there was when a source said so (see ``Source.supply``).
 
     Each thread takes a few files through reading, decoding and encoding before it takes others, so
     that no thread waits for another and no picture is handed on.
@@ -276,6 +276,8 @@ def outcomes(
         batches = batched(pictures, size)
         for batch in ordered_map(pool, work, batches, max(2 * options.threads, ahead // size)):
             yield from batch
+            if len(batch) < size:
+                yield None
 
 
 def batch_size(count: int, options: IndexOptions) -> int:
@@ -403,10 +405,16 @@ def highest_logits(logits: FloatArray, keep: int = LOGITS_KEPT) -> ClassLogits:
     return ClassLogits(order.astype(np.uint16), logits[order])
 
 
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of ``size`` items; the last may be shorter."""
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
+def batched(items: Iterable[T | None], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items; the last may be shorter, and one that a None ends, or empty."""
+    batch: list[T] = []
+    for item in items:
+        if item is not None:
+            batch.append(item)
+        if item is None or len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
         yield batch
 
 
@@ -418,7 +426,7 @@ def ordered_map(
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) >= ahead:
+            while pending and (len(pending) >= ahead or pending[0].done()):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

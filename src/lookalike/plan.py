@@ -341,12 +341,10 @@ def measure(
     done: list[Outcome] = []
     laps: list[float] = []
     begun = (on_disk(one, options.limits) for one in itertools.chain(entries[:size], in_time))
-    for batch in batched(
-        outcomes(
-            begun, len(entries), store or cast("Store", _NoStore()), encoder, options, ahead=0
-        ),
-        size,
-    ):
+    given = outcomes(
+        begun, len(entries), store or cast("Store", _NoStore()), encoder, options, ahead=0
+    )
+    for batch in filter(None, batched(given, size)):
         now = perf_counter()
         laps.append((now - last) / len(batch))
         last = now

@@ -271,7 +271,11 @@ class Run(Protocol):
         """Note what the scan found; returns the number of images among it."""
 
     def settle(self, *, retry: bool) -> int:
-        """Enter what needs no reading (unchanged, passed over); returns how many are to be read."""
+        """Enter what needs no reading (unchanged, passed over); returns how many are to be read.
+
+        A file is unchanged with the size and time that the store has, and its validator if it was
+        found with one.
+        """
 
     def to_read(self) -> Iterator[FileEntry]:
         """New and changed files, in the order of the scan; safe while ``put`` is called."""

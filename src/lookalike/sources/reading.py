@@ -1,0 +1,90 @@
+"""Known pictures read once more, wherever they lie."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from enum import Enum, auto
+
+from lookalike.config import Fetching, Limits
+from lookalike.decode import ReadFile, read
+from lookalike.errors import ImageError
+from lookalike.places import in_archive, is_url
+from lookalike.sources.base import Supplied
+from lookalike.sources.downloads import Downloads, Job
+from lookalike.sources.fetching import Validator
+from lookalike.sources.folders import on_disk
+from lookalike.sources.shards import read_member, read_members
+from lookalike.sources.urls import joined, url_problem
+from lookalike.types import FileEntry, Reason
+
+
+def read_again(
+    entry: FileEntry,
+    limits: Limits = Limits(),
+    *,
+    kept: str | None = None,
+    download: bool = False,
+) -> ReadFile:
+    """A picture from its path: a file, a member of an archive, a URL.
+
+    ``kept``: the path of its kept original, which is read instead; ``download``: whether a URL is
+    asked for otherwise. Raises ImageError where the picture cannot be had now.
+    """
+    if kept is not None:
+        return replace(read(kept, limits), entry=entry)
+    if is_url(entry.path):
+        if not download:
+            raise ImageError(Reason.READ_ERROR, "not kept; index with --keep-originals")
+        if problem := url_problem(entry.path):
+            raise ImageError(Reason.BAD_URL, problem)
+        job = _job(entry)
+        return Downloads(limits=limits).fetch(job.entry, job.url, job.suffix)
+    if in_archive(entry.path):
+        return read_member(entry, limits)
+    return read(entry.path, limits)
+
+
+def supply_again(
+    entries: Iterable[FileEntry],
+    limits: Limits,
+    kept: Callable[[FileEntry], str | None],
+    fetching: Fetching = Fetching(),
+) -> Iterator[Supplied | None]:
+    """The same for many: those that follow each other in an archive, or on the web, together."""
+    ways = ((_way(entry, kept(entry)), entry, kept) for entry in entries)
+    for way, group in itertools.groupby(ways, key=lambda one: one[0]):
+        some = (entry for _, entry, _ in group)
+        if way is _Way.WEB:
+            yield from Downloads(fetching, limits).supply(map(_job, some))
+        elif way is _Way.ARCHIVE:
+            yield from read_members(some, limits)
+        else:
+            yield from (_here(entry, kept(entry), limits) for entry in some)
+
+
+class _Way(Enum):
+    DISK = auto()
+    ARCHIVE = auto()
+    WEB = auto()
+
+
+def _way(entry: FileEntry, kept: str | None) -> _Way:
+    if kept is not None:
+        return _Way.DISK
+    if is_url(entry.path):
+        return _Way.WEB
+    return _Way.ARCHIVE if in_archive(entry.path) else _Way.DISK
+
+
+def _here(entry: FileEntry, kept: str | None, limits: Limits) -> Supplied:
+    if kept is None:
+        return on_disk(entry, limits)
+    return Supplied(entry, lambda: replace(read(kept, limits), entry=entry))
+
+
+def _job(entry: FileEntry) -> Job:
+    """A URL as it was asked for before, without regard to what is known of it."""
+    asked = Validator.of(entry.validator) or Validator()
+    return Job(entry, joined(entry.path, asked.suffix), asked.suffix)
