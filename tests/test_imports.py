@@ -13,22 +13,23 @@ import lookalike
 SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
-BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
+BASE = {*GROUND, "places", "config", "conditions", "kernels", "categories"}
 MIDDLE = {*BASE, "rows", "scan", "decode", "sources", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
     "errors": {"types"},
+    "places": set(),
     "config": {*GROUND, "kernels"},
-    "conditions": GROUND,
+    "conditions": {*GROUND, "places"},
     "categories": GROUND,
     "rows": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
-    "sources": {*GROUND, "config", "scan", "decode", "rows"},
+    "sources": {*GROUND, "places", "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "config", "conditions"},
+    "stores": {*GROUND, "places", "config", "conditions"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},

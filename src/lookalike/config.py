@@ -85,6 +85,8 @@ class IndexOptions:
     """Pictures that a thread prepares before it encodes them; each half stays in the cache."""
     commit_batch: int = 500
     limits: Limits = Limits()
+    fetching: Fetching = Fetching()
+    """How known pictures are asked for again that lie on the web and are not kept."""
 
     @property
     def threads(self) -> int:

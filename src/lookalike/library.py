@@ -21,7 +21,6 @@ from lookalike import config
 from lookalike.categories import Category
 from lookalike.categories.lexicon import categories_named
 from lookalike.conditions import Condition, parse_condition
-from lookalike.decode import read
 from lookalike.errors import ImageError, InputError, LibraryMissingError
 from lookalike.features.encoders import Encoder, load_encoder
 from lookalike.filling import fill, look_at_parts
@@ -34,6 +33,7 @@ from lookalike.pipeline import (
     encoder_of,
     index,
 )
+from lookalike.places import absolute, is_url
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
@@ -42,12 +42,17 @@ from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term
 from lookalike.scan import absolute_roots
-from lookalike.sources import FolderSource
+from lookalike.sources import Source as PictureSource
+from lookalike.sources import source_of
+from lookalike.sources.reading import read_again
 from lookalike.stores import SqliteStore
 from lookalike.stores.labels import label_name
+from lookalike.stores.originals import FOLDER as ORIGINALS
+from lookalike.stores.originals import Originals
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     LABEL_SOURCES,
+    FileEntry,
     FloatArray,
     IdArray,
     Label,
@@ -158,7 +163,7 @@ class Library:
         options: config.IndexOptions = config.IndexOptions(),
         progress: Progress | None = None,
     ) -> IndexReport:
-        """Index files and folders; only what is new or changed is read.
+        """Index files, folders and tar shards; only what is new or changed is read.
 
         Everything committed stays, however the run ends; running it again continues. Raises
         InputError for a missing path, NothingDoneError if there is no image or none could be read,
@@ -167,28 +172,38 @@ class Library:
         expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
         if not expanded:
             raise InputError("nothing to index; give at least one file or folder")
-        roots = absolute_roots(expanded)  # before a library is made for paths that do not exist
-        source = FolderSource(
-            roots, hidden=options.hidden, is_library=is_library, limits=options.limits
+        source = source_of(  # before a library is made for paths that do not exist
+            expanded, hidden=options.hidden, is_library=is_library, limits=options.limits
         )
-        fresh = not is_library(self.folder)
-        with readable_errors(self.folder):
-            store = SqliteStore(self.folder, write=True)
-            try:
-                encoder = self._given_encoder or self._own_encoder(store, options)
-                further = self._further_encoders(store, options)  # before hours of work
-                labelling = _labelling((encoder, *further), options)
-                report = index(store, encoder, source, options, progress)
-                filled = [fill(store, one, roots, options, progress) for one in further]
-                report = replace(report, filled=tuple(filled))
-                if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):
-                    tiled = look_at_parts(store, labelling, roots, options, progress)
-                    report = replace(report, tiled=tiled)
-                return self._refreshed(store, report, progress)
-            finally:
-                if fresh and next(store.ledger(), None) is None:
-                    store.discard()
-                store.close()
+        return self.add_from(source, options, progress)
+
+    def add_from(
+        self,
+        source: PictureSource,
+        options: config.IndexOptions = config.IndexOptions(),
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Index what a source has (see ``sources``): folders, shards, tables of URLs.
+
+        As ``add``, which makes a source of its paths. What lies at the source's places gets vectors
+        of the library's other spaces too.
+        """
+        with readable_errors(self.folder), self._filling() as store:
+            encoder = self._given_encoder or self._own_encoder(store, options)
+            further = self._further_encoders(store, options)  # before hours of work
+            labelling = _labelling((encoder, *further), options)
+            report = index(store, encoder, source, options, progress)
+            filled = [fill(store, one, source.places, options, progress) for one in further]
+            report = replace(report, filled=tuple(filled))
+            if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):
+                tiled = look_at_parts(store, labelling, source.places, options, progress)
+                report = replace(report, tiled=tiled)
+            return self._refreshed(store, report, progress)
+
+    @property
+    def originals(self) -> Originals:
+        """Where pictures from the web are kept, if they are (``UrlTableSource(keep=...)``)."""
+        return Originals(self.folder / ORIGINALS)
 
     def add_space(
         self,
@@ -377,14 +392,18 @@ class Library:
             return self._reader().get(ids)
 
     def record_at(self, path: str | os.PathLike[str]) -> UUID | None:
-        """The record that lies at a path, or has the content of a file there; None if none has."""
-        where = os.path.abspath(os.fspath(path))
+        """The record that lies at a path, or has the content of a file there; None if none has.
+
+        A URL that the library does not know is not asked for.
+        """
+        where = absolute(os.fspath(path))
         with readable_errors(self.folder):
             known = self._reader().find_path(where)
-            if known is not None:
-                return known[0]
+            if known is not None or is_url(where):
+                return known[0] if known else None
             try:
-                return self._reader().find_content(read(where).content_hash)
+                file = read_again(FileEntry(where, 0, 0))
+                return self._reader().find_content(file.content_hash)
             except ImageError as error:
                 raise InputError(f"{path}: cannot be read: {error.reason}") from error
 
@@ -760,6 +779,18 @@ class Library:
             known = ", ".join(space.name for space in spaces)
             raise InputError(f"space {name!r}: this library has: {known}")
         return found
+
+    @contextmanager
+    def _filling(self) -> Iterator[SqliteStore]:
+        """The library for writing, made if there is none, unless nothing comes of it."""
+        fresh = not is_library(self.folder)
+        store = SqliteStore(self.folder, write=True)
+        try:
+            yield store
+        finally:
+            if fresh and next(store.ledger(), None) is None:
+                store.discard()
+            store.close()
 
     @contextmanager
     def _writing(self) -> Iterator[SqliteStore]:

@@ -253,7 +253,8 @@ class Survey:
 
     def note(self, found: Iterable[Found]) -> None:
         """Count what a scan yields, a page at a time; memory does not grow with it."""
-        for page in batched(found, _PAGE):
+        items: Iterable[Found | None] = found
+        for page in batched(items, _PAGE):
             for item, known in zip(page, self.known.holds(page), strict=True):
                 self._note(item, known)
 

@@ -38,9 +38,14 @@ class Source(Protocol):
     all that it finds. ``name``: for messages.
     """
 
-    name: str
-    roots: Sequence[str]
-    places: Sequence[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def roots(self) -> Sequence[str]: ...
+
+    @property
+    def places(self) -> Sequence[str]: ...
 
     def found(self) -> Iterator[FileEntry | PassedOver]:
         """Everything there is, each path once, in a fixed order; may be called once."""

@@ -29,7 +29,7 @@ from lookalike.sources.hosts import Host
 from lookalike.types import FileEntry, Reason
 
 WINDOW = 10_000
-"""URLs that may wait for their hosts: so many of a slow one are passed before others wait for it."""
+"""URLs that may wait for their hosts: so many of a slow one are passed before others wait."""
 
 WAITING_BYTES = 256 * 10**6
 """Bytes of pictures that may wait to be read before no more are asked for."""
@@ -104,7 +104,7 @@ class Downloads:
     def _read(self, arrival: _Arrival, loop: _Loop) -> ReadFile:
         answer, entry = arrival.take(), arrival.job.entry
         loop.release(arrival.bytes)
-        if isinstance(answer, BaseException):
+        if not isinstance(answer, Answer):
             raise answer
         digest = hashlib.sha256(answer.data).digest()
         kept = self._keep is not None and self._keep(answer.data, digest)
@@ -118,12 +118,12 @@ class Downloads:
 class _Arrival:
     """What came of a job: the picture, or why there is none. It is taken once."""
 
-    def __init__(self, job: Job, answer: Answer | BaseException) -> None:
+    def __init__(self, job: Job, answer: Answer | Kept | ImageError) -> None:
         self.job = job
-        self._answer: Answer | BaseException | None = answer
+        self._answer: Answer | Kept | ImageError | None = answer
         self.bytes = len(answer.data) if isinstance(answer, Answer) else 0
 
-    def take(self) -> Answer | BaseException:
+    def take(self) -> Answer | Kept | ImageError:
         answer, self._answer = self._answer, None
         assert answer is not None
         return answer
@@ -218,7 +218,7 @@ class _Loop:
             self._loop.run_until_complete(self._open())
             self._loop.run_forever()
             self._loop.run_until_complete(self._end())
-        except BaseException as error:  # said to who waits for arrivals
+        except Exception as error:  # noqa: BLE001 (raised again in the thread that waits)
             self._arrivals.put(error)
         finally:
             self._loop.close()
@@ -246,7 +246,13 @@ class _Loop:
             host.workers += 1
             task = self._loop.create_task(self._work(host))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._arrivals.put(error)
 
     def _forget_idle(self) -> None:
         if len(self._hosts) >= HOSTS_REMEMBERED:
@@ -280,14 +286,13 @@ class _Loop:
         if has_room:
             self._room.set()
 
-    async def _attempts(self, host: Host[Job], job: Job) -> Answer | BaseException:
+    async def _attempts(self, host: Host[Job], job: Job) -> Answer | Kept | ImageError:
         """What a job gives in the end, after as many attempts as it takes."""
         detail = ""
         for attempt in range(self._fetching.retries + 1):
             if attempt:
                 await asyncio.sleep(_back_off(attempt))
-            if host.given_up is None:
-                asked_at = await host.turn()
+            asked_at = await host.turn()
             if host.given_up is not None:
                 return Kept(Reason.NOT_REACHED, host.given_up)
             try:
@@ -296,11 +301,8 @@ class _Loop:
             except NotNow as error:
                 detail = error.detail
                 host.failed(asked_at, detail, error.wait)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                if isinstance(error, Kept | ImageError):
-                    host.answered()
+            except (Kept, ImageError) as error:
+                host.answered()
                 return error
             else:
                 host.answered()
@@ -309,6 +311,6 @@ class _Loop:
 
 
 def _back_off(attempt: int) -> float:
-    """Seconds before the next attempt, doubled each time; drawn, so that many do not come at once."""
+    """Seconds before the next attempt, doubled each time; drawn, so that not all come at once."""
     longest = min(_FIRST_WAIT * 2.0 ** (attempt - 1), _LONGEST_BACK_OFF)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 (nothing secret)

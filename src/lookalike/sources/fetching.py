@@ -177,9 +177,8 @@ class Fetcher:
             async with self.client.stream("GET", url, headers=headers) as response:
                 if not response.has_redirect_location:
                     return await self._answer(response, bool(headers), clock)
-                target = urljoin(url, response.headers["location"])
-            await _check_redirect(start, url, target)
-            url = target
+                location = response.headers["location"]
+            url = await _redirected(start, url, location)
         raise ImageError(Reason.REFUSED, f"redirected more than {REDIRECTS} times")
 
     async def _answer(self, response: Any, conditional: bool, clock: asyncio.Timeout) -> Answer:
@@ -240,14 +239,15 @@ async def _raw(response: Any) -> AsyncIterator[bytes]:
         yield part
 
 
-async def _check_redirect(start: str, url: str, target: str) -> None:
-    """Raise ImageError if a server sends us where it must not.
+async def _redirected(start: str, url: str, location: str) -> str:
+    """Where a server sends us; raises ImageError if it must not.
 
     Off the web, from a protected connection to an open one, or from a server of the open internet
     to an address inside ours. The name is looked up once more by the connection itself; against a
     server of names that lies the second time this is no protection.
     """
     try:
+        target = urljoin(url, location)
         parts = urlsplit(target)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
@@ -259,6 +259,7 @@ async def _check_redirect(start: str, url: str, target: str) -> None:
     first = urlsplit(start).hostname or ""
     if host != first and await _is_inside(host) and not await _is_inside(first):
         raise ImageError(Reason.REFUSED, f"redirected to {host}, which is inside your network")
+    return target
 
 
 async def _is_inside(host: str) -> bool:
@@ -268,9 +269,7 @@ async def _is_inside(host: str) -> bool:
     except (OSError, UnicodeError):
         return False  # a proxy may know it; we cannot reach it
     addresses = (ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found)
-    return any(
-        not (getattr(one, "ipv4_mapped", None) or one).is_global for one in addresses
-    )
+    return any(not (getattr(one, "ipv4_mapped", None) or one).is_global for one in addresses)
 
 
 def _require_picture(data: bytes, kind: str) -> None:

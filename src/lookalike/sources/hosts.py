@@ -15,7 +15,7 @@ RESTS = (2.0, 10.0, 30.0)
 """Seconds of a host's rests; it is given up for this run when it fails after the last."""
 
 LONGEST_WAIT = 120.0
-"""Seconds that are waited if a host asks for it; one that asks for more is given up for this run."""
+"""Seconds that are waited if a host asks for it; one that asks for more is given up for a run."""
 
 
 class Host(Generic[J]):
@@ -42,9 +42,9 @@ class Host(Generic[J]):
         """Wait until the host may be asked again; returns that time."""
         loop = asyncio.get_running_loop()
         while (wait := max(self._next, self._rests_until) - loop.time()) > 0:
+            if self.given_up is not None:
+                return loop.time()
             await asyncio.sleep(wait)
-            if self.given_up:
-                break
         self._next = loop.time() + self._gap
         return loop.time()
 
@@ -61,7 +61,9 @@ class Host(Generic[J]):
             return
         if self._failures >= FAILURES_BEFORE_REST and asked_at >= self._rests_until:
             if self._rests == len(RESTS):
-                self.given_up = f"{detail}; {self.name} was given up after {self._failures} failures"
+                self.given_up = (
+                    f"{detail}; {self.name} was given up after {self._failures} failures"
+                )
                 return
             wait = max(wait or 0.0, RESTS[self._rests])
             self._rests += 1

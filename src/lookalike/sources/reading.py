@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from enum import Enum, auto
@@ -41,9 +42,17 @@ def read_again(
             raise ImageError(Reason.BAD_URL, problem)
         job = _job(entry)
         return Downloads(limits=limits).fetch(job.entry, job.url, job.suffix)
-    if in_archive(entry.path):
-        return read_member(entry, limits)
+    if member := in_archive(entry.path):
+        return read_member(entry if entry.mtime_ns else _as_it_is(entry, member[0]), limits)
     return read(entry.path, limits)
+
+
+def _as_it_is(entry: FileEntry, archive: str) -> FileEntry:
+    """A member of which nothing was known before."""
+    try:
+        return replace(entry, mtime_ns=FileEntry.of(archive, os.stat(archive)).mtime_ns)
+    except OSError as error:
+        raise ImageError(Reason.READ_ERROR, error.strerror or str(error)) from error
 
 
 def supply_again(
@@ -53,15 +62,15 @@ def supply_again(
     fetching: Fetching = Fetching(),
 ) -> Iterator[Supplied | None]:
     """The same for many: those that follow each other in an archive, or on the web, together."""
-    ways = ((_way(entry, kept(entry)), entry, kept) for entry in entries)
-    for way, group in itertools.groupby(ways, key=lambda one: one[0]):
-        some = (entry for _, entry, _ in group)
+    ways = ((entry, kept(entry)) for entry in entries)
+    for way, group in itertools.groupby(ways, key=lambda one: _way(*one)):
         if way is _Way.WEB:
-            yield from Downloads(fetching, limits).supply(map(_job, some))
+            jobs = (_job(entry) for entry, _ in group)
+            yield from Downloads(fetching, limits).supply(jobs)
         elif way is _Way.ARCHIVE:
-            yield from read_members(some, limits)
+            yield from read_members((entry for entry, _ in group), limits)
         else:
-            yield from (_here(entry, kept(entry), limits) for entry in some)
+            yield from (_here(entry, original, limits) for entry, original in group)
 
 
 class _Way(Enum):

@@ -114,9 +114,7 @@ def _listed(path: str, id_field: str | None) -> Iterator[FileEntry | PassedOver]
         yield PassedOver(path, State.SKIPPED, Reason.EMPTY_ARCHIVE)
 
 
-def _problem(
-    path: str, member: tarfile.TarInfo, name: str, names: set[str]
-) -> PassedOver | None:
+def _problem(path: str, member: tarfile.TarInfo, name: str, names: set[str]) -> PassedOver | None:
     """Why a member is passed over; None for one that is not, or is no picture by its name."""
     place, suffix = f"{path}/{name}", _suffix(name)
     if suffix in UNDECODED_SUFFIXES:
@@ -169,8 +167,7 @@ def read_members(entries: Iterable[FileEntry], limits: Limits) -> Iterator[Suppl
     for path, group in itertools.groupby(entries, key=_archive_of):
         wanted = {entry.path[len(path) + 1 :]: entry for entry in group}
         try:
-            for one in _members(path, wanted, limits):
-                yield one
+            yield from _members(path, wanted, limits)
         except _DAMAGED as error:
             detail = _why(error)
         else:
@@ -192,9 +189,7 @@ def _archive_of(entry: FileEntry) -> str:
     return member[0] if member else os.path.dirname(entry.path)
 
 
-def _members(
-    path: str, wanted: dict[str, FileEntry], limits: Limits
-) -> Iterator[Supplied | None]:
+def _members(path: str, wanted: dict[str, FileEntry], limits: Limits) -> Iterator[Supplied | None]:
     """What an archive has of ``wanted``, which is taken out of it."""
     waiting, file = _Waiting(), None if _is_packed(path) else _Shared(path)
     with _opened(path) as (archive, mtime_ns):

@@ -54,8 +54,8 @@ class RowCounts:
 class UrlTableSource:
     """A Source of the pictures whose URLs stand in a table (see ``rows``).
 
-    ``suffix`` is appended to each URL to fetch it (``?w=200``; joined by & where the URL has a query
-    of its own); paths are the URLs without it. ``id_column``: what other tables call the pictures.
+    ``suffix`` is appended to each URL to fetch it (``?w=200``; joined by & to a URL's
+    own query); paths are the URLs without it. ``id_column``: what other tables call the pictures.
     ``keep``: gets the bytes of each picture. ``counts``: what the rows were, once all are found.
     Pictures that a table no longer has stay in the library. Raises InputError for tables and
     columns that are not there, MissingExtraError without the HTTP client.
