@@ -24,7 +24,7 @@ from lookalike.pipeline import (
     Progress,
     Silence,
     batch_size,
-    batched,
+    batched_in_time,
     encode_ready,
     memory_budget,
     ordered_map,
@@ -149,7 +149,7 @@ def _filled(
     size = max(1, batch_size(count, options) // squares)
     try:
         made = _read_again(lacking(), store, size, prepare, encode, options)
-        for batch in filter(None, batched(made, options.commit_batch)):
+        for batch in batched_in_time(made, options.commit_batch):
             done = [one.value for one in batch if one.value is not None]
             put(done)
             added, left = added + len(done), left + len(batch) - len(done)
@@ -179,7 +179,7 @@ def _read_again(
         return [_Made(value) for value in encode([one for one, _ in some], ready)]
 
     with ThreadPoolExecutor(options.threads, "fill") as pool:
-        pictures = batched(_supplied(lacking, store, options), size)
+        pictures = batched_in_time(_supplied(lacking, store, options), size, least=0)
         for batch in ordered_map(pool, work, pictures, max(2, AHEAD // size)):
             yield from batch
             if len(batch) < size:

@@ -169,13 +169,26 @@ class Library:
         InputError for a missing path, NothingDoneError if there is no image or none could be read,
         LibraryLockedError if another process writes, StorageError if the disk is full.
         """
+        return self.add_from(self.source(paths, options), options, progress)
+
+    def source(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        options: config.IndexOptions = config.IndexOptions(),
+        *,
+        id_field: str | None = None,
+    ) -> PictureSource:
+        """What ``add`` makes of paths; ``id_field``: of shards, see ``ShardSource``."""
         expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
         if not expanded:
             raise InputError("nothing to index; give at least one file or folder")
-        source = source_of(  # before a library is made for paths that do not exist
-            expanded, hidden=options.hidden, is_library=is_library, limits=options.limits
+        return source_of(
+            expanded,
+            hidden=options.hidden,
+            is_library=is_library,
+            limits=options.limits,
+            id_field=id_field,
         )
-        return self.add_from(source, options, progress)
 
     def add_from(
         self,

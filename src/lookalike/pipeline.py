@@ -136,7 +136,7 @@ def index(
     # 3. Read, decode, encode and commit that.
     try:
         done = outcomes(source.supply(run.to_read()), to_read, store, encoder, options)
-        for batch in filter(None, batched(done, options.commit_batch)):
+        for batch in batched_in_time(done, options.commit_batch):
             with watch.within("commit"):
                 run.put(batch)
             progress.advance(len(batch))
@@ -273,7 +273,7 @@ def outcomes(
     )
     with ThreadPoolExecutor(options.threads, "index") as pool:
         size = batch_size(count, options)
-        batches = batched(pictures, size)
+        batches = batched_in_time(pictures, size, least=0)
         for batch in ordered_map(pool, work, batches, max(2 * options.threads, ahead // size)):
             yield from batch
             if len(batch) < size:
@@ -405,13 +405,23 @@ def highest_logits(logits: FloatArray, keep: int = LOGITS_KEPT) -> ClassLogits:
     return ClassLogits(order.astype(np.uint16), logits[order])
 
 
-def batched(items: Iterable[T | None], size: int) -> Iterator[list[T]]:
-    """Lists of ``size`` items; the last may be shorter, and one that a None ends, or empty."""
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def batched_in_time(items: Iterable[T | None], size: int, least: int = 1) -> Iterator[list[T]]:
+    """The same, and a shorter list where a None says that others take their time.
+
+    With ``least`` 0 also an empty one, for those that have something else to do then.
+    """
     batch: list[T] = []
     for item in items:
         if item is not None:
             batch.append(item)
-        if item is None or len(batch) == size:
+        if len(batch) == size or (item is None and len(batch) >= least):
             yield batch
             batch = []
     if batch:

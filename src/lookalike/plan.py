@@ -28,6 +28,7 @@ from lookalike.features.encoders import Encoder
 from lookalike.pipeline import (
     batch_size,
     batched,
+    batched_in_time,
     encoder_of,
     first_images,
     outcomes,
@@ -253,8 +254,7 @@ class Survey:
 
     def note(self, found: Iterable[Found]) -> None:
         """Count what a scan yields, a page at a time; memory does not grow with it."""
-        items: Iterable[Found | None] = found
-        for page in batched(items, _PAGE):
+        for page in batched(found, _PAGE):
             for item, known in zip(page, self.known.holds(page), strict=True):
                 self._note(item, known)
 
@@ -345,7 +345,7 @@ def measure(
     given = outcomes(
         begun, len(entries), store or cast("Store", _NoStore()), encoder, options, ahead=0
     )
-    for batch in filter(None, batched(given, size)):
+    for batch in batched_in_time(given, size):
         now = perf_counter()
         laps.append((now - last) / len(batch))
         last = now

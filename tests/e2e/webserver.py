@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import itertools
 import threading
 import time
 from collections import Counter
@@ -73,7 +74,7 @@ class Site:
     def gaps(self) -> list[float]:
         """Seconds between the arrivals of requests."""
         times = sorted(one.at for one in self.requests)
-        return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        return [later - earlier for earlier, later in itertools.pairwise(times)]
 
 
 @contextlib.contextmanager
@@ -114,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: Site
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Nothing on stderr."""
 
     def do_GET(self) -> None:
@@ -209,7 +210,11 @@ class _Handler(BaseHTTPRequestHandler):
     def give_status(self) -> None:
         """``/status/410/3.png``."""
         code = int(urlsplit(self.path).path.split("/")[2])
-        self.answer(code, b"" if code in (204, 304) else b"no", Content_Length="" if code in (204, 304) else "2")
+        self.answer(
+            code,
+            b"" if code in (204, 304) else b"no",
+            Content_Length="" if code in (204, 304) else "2",
+        )
 
     def give_twice(self) -> None:
         """500 twice, then the picture."""
