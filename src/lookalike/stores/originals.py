@@ -20,6 +20,7 @@ _SUFFIXES = {
     b"II*\0": "tif",
     b"MM\0*": "tif",
 }
+_ALL_SUFFIXES = dict.fromkeys([*_SUFFIXES.values(), "webp", "avif", "heic"])
 
 
 class Originals:
@@ -31,11 +32,9 @@ class Originals:
     def find(self, content_hash: bytes) -> str | None:
         """The path of a kept picture, or None."""
         name = content_hash.hex()
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(self.folder / name[:2]):
-                if entry.name.startswith(f"{name}."):
-                    return entry.path
-        return None
+        folder = self.folder / name[:2]
+        paths = (folder / f"{name}.{suffix}" for suffix in _ALL_SUFFIXES) if folder.is_dir() else ()
+        return next((str(path) for path in paths if path.is_file()), None)
 
     def keep(self, data: bytes, content_hash: bytes) -> bool:
         """Keep a picture; False for what does not begin as one. Raises StorageError.
