@@ -33,8 +33,9 @@ from lookalike.types import (
     State,
 )
 from tests.conftest import sparse
+from tests.servers import open_postgres
 
-STORES = {"sqlite": SqliteStore}
+STORES: dict[str, Callable[..., Store]] = {"sqlite": SqliteStore, "postgresql": open_postgres}
 SPACE = Space("toy", "0" * 64, "box-4", 8)
 
 Open = Callable[..., Store]
