@@ -14,7 +14,7 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "places", "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "rows", "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {*BASE, "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes"}
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
@@ -24,12 +24,13 @@ ALLOWED = {
     "conditions": {*GROUND, "places"},
     "categories": GROUND,
     "rows": GROUND,
+    "sql": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
     "sources": {*GROUND, "places", "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "places", "config", "conditions"},
+    "stores": {*GROUND, "places", "config", "conditions", "sql"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},
@@ -38,6 +39,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
+    "side_tables": MIDDLE,
     "maps": MIDDLE,
     "library": {
         *MIDDLE,
@@ -48,6 +50,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "present",
     },
@@ -61,6 +64,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "labelling",
+        "side_tables",
         "maps",
         "web",
         "library",

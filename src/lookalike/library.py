@@ -52,6 +52,7 @@ from lookalike.stores.originals import Originals
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.types import (
     LABEL_SOURCES,
+    Column,
     FileEntry,
     FloatArray,
     IdArray,
@@ -62,7 +63,9 @@ from lookalike.types import (
     Record,
     SearchResult,
     Sheet,
+    SideTable,
     Space,
+    SqlResult,
     State,
     Why,
     uuids,
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     from lookalike.maps.exports.source import ExportSource
     from lookalike.maps.kept import MapState
     from lookalike.maps.making import Cutter, Gather, MapMaker
+    from lookalike.side_tables import TableOptions, TableReport
     from lookalike.stores.base import IdentifiedRows
 
 _SEARCHES_BEFORE_INDEXING = 2
@@ -775,6 +779,64 @@ class Library:
         """Every label that was given, by source, the most frequent first."""
         with readable_errors(self.folder):
             return self._reader().label_counts()
+
+    # -- side tables and SQL -----------------------------------------------------------------------
+
+    def add_table(
+        self,
+        name: str,
+        files: Sequence[str | os.PathLike[str]],
+        options: TableOptions,
+        stage: Callable[[str], None] = lambda name: None,
+    ) -> TableReport:
+        """Keep a table of the user's beside the pictures: ``files`` are paths or patterns of them.
+
+        All rows or none are kept. ``stage`` is called with the name of each step. Raises InputError
+        for files that are no table, and for a name that is none or taken.
+        """
+        from lookalike.side_tables import add_table
+
+        with readable_errors(self.folder), self._writing() as store:
+            return add_table(store, name, files, options, stage)
+
+    def drop_table(self, name: str) -> None:
+        """Forget a side table. Raises InputError if there is none of that name."""
+        from lookalike.side_tables import known_table
+
+        with readable_errors(self.folder), self._writing() as store:
+            store.drop_table(known_table(store.side_tables(), name).name)
+
+    def side_tables(self) -> list[SideTable]:
+        """The side tables, by name."""
+        with readable_errors(self.folder):
+            return self._reader().side_tables()
+
+    def rows_matched(self, table: SideTable) -> int:
+        """How many rows of a side table belong to a picture of the library."""
+        with readable_errors(self.folder):
+            return self._reader().rows_matched(table)
+
+    def sql(self, statement: str) -> SqlResult:
+        """What a statement gives that reads ``sql_tables`` and ``similar('cat.jpg', 10)``.
+
+        Rows are read as they are asked for. Raises InputError for a statement that cannot be run.
+        """
+        from lookalike.query.similar import run_sql
+
+        with readable_errors(self.folder):
+            return run_sql(self._reader(), self.search, statement)
+
+    def change_by_sql(self, statement: str) -> int:
+        """Let INSERT, UPDATE or DELETE change a side table; returns how many rows it changed."""
+        from lookalike.query.similar import change_by_sql
+
+        with readable_errors(self.folder), self._writing() as store:
+            return change_by_sql(store, self.search, statement)
+
+    def sql_tables(self) -> dict[str, tuple[Column, ...]]:
+        """The tables that statements read, with their columns."""
+        with readable_errors(self.folder):
+            return self._reader().sql_tables()
 
     # -- inside ----------------------------------------------------------------------------------
 

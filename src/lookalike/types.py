@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -578,6 +578,51 @@ class Column:
 
     name: str
     kind: ColumnKind
+
+
+SIDE_MATCHES = ("foreign_id", "path", "name", "id")
+"""What of a picture the key of a side table's row may be, in the order in which they are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideTable:
+    """A user's own table beside the pictures.
+
+    ``key``: the column that says to which picture a row belongs, a text; ``matches``: what of the
+    picture it is compared with, one of ``SIDE_MATCHES``. ``source`` says where the rows came from,
+    ``added`` when (ISO 8601, UTC).
+    """
+
+    name: str
+    key: str
+    matches: str
+    columns: tuple[Column, ...]
+    rows: int = 0
+    source: str = ""
+    added: str = ""
+
+    def column(self, name: str) -> Column | None:
+        """A column by its name, in letters of either case."""
+        wanted = name.casefold()
+        return next((one for one in self.columns if one.name.casefold() == wanted), None)
+
+
+@dataclass(frozen=True)
+class SqlResult:
+    """What a statement gives: names of columns, and rows that are read as they are asked for.
+
+    Bytes come as text in hexadecimal digits. ``close`` ends it before its last row.
+    """
+
+    columns: tuple[str, ...]
+    rows: Generator[tuple[Cell, ...], None, None]
+
+    def __iter__(self) -> Iterator[tuple[Cell, ...]]:
+        return self.rows
+
+    def close(self) -> None:
+        """Let go of the snapshot that it is read from. Closing twice is harmless."""
+        self.rows.close()
 
 
 # -- ids and text, as they are passed on -----------------------------------------------------------

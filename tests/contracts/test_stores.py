@@ -6,7 +6,9 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -23,12 +25,15 @@ from lookalike.types import (
     ID_DTYPE,
     LIVE_STATES,
     ClassLogits,
+    Column,
+    ColumnKind,
     Features,
     FileEntry,
     ImageFacts,
     Outcome,
     PassedOver,
     Reason,
+    SideTable,
     Space,
     State,
 )
@@ -779,3 +784,67 @@ def test_a_url_that_another_run_does_not_name_stays(store: Store, folder: Path) 
     write(folder, a=b"two")
     index(store, folder)
     assert store.count() == 2
+
+
+# -- side tables -----------------------------------------------------------------------------------
+
+SALES = SideTable(
+    "sales",
+    "photo",
+    "name",
+    (
+        Column("photo", ColumnKind.TEXT),
+        Column("n", ColumnKind.INTEGER),
+        Column("price", ColumnKind.REAL),
+        Column('odd "name"', ColumnKind.TEXT),
+    ),
+    source="sales.tsv",
+    added="2026-01-02T03:04:05+00:00",
+)
+SOLD = [
+    [["a.jpg", "a.jpg", "b.jpg"], [1, None, 2**63 - 1], [1.5, 2.0, None], ["x", "007", None]],
+    [["gone.jpg", None], [-(2**63), 0], [0.1, -0.0], ["", "it's"]],
+]
+
+
+def test_a_side_table_is_there_for_all_after_it_was_put(open_store: Open) -> None:
+    store = open_store(write=True)
+    put = store.put_table(SALES, SOLD)
+    assert put == replace(SALES, rows=5)
+    assert store.side_tables() == open_store().side_tables() == [put]
+    assert store.drop_table("sales")
+    assert not store.drop_table("sales")
+    assert store.side_tables() == []
+
+
+def test_rows_of_side_tables_match_live_files(store: Store, folder: Path) -> None:
+    write(folder, a=b"one", b=b"two")
+    index(store, folder)
+    table = store.put_table(SALES, SOLD)
+    assert store.rows_matched(table) == 3
+    assert store.find_keys("name", ["a.jpg", "x", "b.jpg"]) == 2
+    path = str(folder / "a.jpg")
+    assert store.find_keys("path", [path, "a.jpg"]) == 1
+    assert store.find_keys("id", [str(id_of(b"two")), str(id_of(b"three"))]) == 1
+    assert store.find_keys("foreign_id", ["a.jpg"]) == 0
+    (folder / "b.jpg").unlink()
+    index(store, folder)
+    assert store.rows_matched(table) == 2
+
+
+def test_a_side_table_that_cannot_be_read_to_its_end_leaves_the_old_one(store: Store) -> None:
+    def broken() -> Iterator[list[list[Any]]]:
+        yield SOLD[0]
+        raise ValueError
+
+    old = store.put_table(SALES, SOLD[:1])
+    with pytest.raises(ValueError):  # noqa: PT011
+        store.put_table(SALES, broken())
+    assert store.side_tables() == [old]
+    assert store.put_table(SALES, SOLD).rows == 5
+    assert [table.rows for table in store.side_tables()] == [5]
+
+
+def test_a_side_table_may_have_no_rows(store: Store) -> None:
+    assert store.put_table(SALES, []).rows == 0
+    assert store.rows_matched(SALES) == 0

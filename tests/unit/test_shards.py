@@ -66,7 +66,7 @@ def test_pictures_of_a_shard_are_records_with_keys_as_ids(
     loose = tmp_path / "3.png"
     loose.write_bytes(png(3))
     assert library.record_at(loose) == library.record_at(f"{path}/0003.png") == found.hits[0].id
-    assert os.listdir(tmp_path / "library") and not (tmp_path / "0003.png").exists()
+    assert sorted(os.listdir(tmp_path)) == sorted([name, "3.png", "library"])
 
 
 def test_an_unchanged_shard_is_not_read(
@@ -297,9 +297,9 @@ def test_known_members_are_read_again(library: Library, tmp_path: Path, name: st
 
 
 def test_a_shard_that_does_not_exist_makes_no_library(tmp_path: Path, toy: ToyEncoder) -> None:
-    with Library.open(tmp_path / "new", create=True, encoder=toy) as library:
-        with pytest.raises(InputError, match="no such file"):
-            library.add([tmp_path / "missing.tar"])
+    library = Library.open(tmp_path / "new", create=True, encoder=toy)
+    with pytest.raises(InputError, match="no such file"):
+        library.add([tmp_path / "missing.tar"])
     assert not (tmp_path / "new").exists()
 
 
@@ -308,7 +308,8 @@ def test_places_are_told_apart(tmp_path: Path) -> None:
     assert in_archive("/a/b.TAR.GZ/c.tar/d.png") == ("/a/b.TAR.GZ", "c.tar/d.png")
     assert in_archive("/a/b.tar") is in_archive("https://h/b.tar/c.png") is None
     assert in_archive("/a/b.tar/") is None
-    assert is_archive("/a/b.tgz") and not is_archive("http://h/b.tar")
+    assert is_archive("/a/b.tgz")
+    assert not is_archive("http://h/b.tar")
     assert absolute("HTTPS://h/../a") == "HTTPS://h/../a"
     assert file_of("/a/b.tar/c.png") == "/a/b.tar"
     assert (file_of("/a/c.png"), file_of("http://h/c.png")) == ("/a/c.png", None)

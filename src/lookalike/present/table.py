@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.types import Hit, SearchResult, printable
+from lookalike.types import Cell, Hit, SearchResult, printable
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
@@ -18,6 +18,16 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def cells(row: Sequence[Cell]) -> list[str]:
+    """A row of a user's table as text: numbers with up to six digits, null as NULL."""
+    return [
+        "NULL" if cell is None
+        else f"{cell:.6g}" if isinstance(cell, float)
+        else printable(str(cell))
+        for cell in row
+    ]  # fmt: skip
 
 
 def hits_table(result: SearchResult) -> str:

@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.conditions import Condition
+from lookalike.sql import Dialect, Statement
 from lookalike.types import (
     ID_DTYPE,
+    Cell,
     ClassLogits,
+    Column,
     Crop,
     DoubleArray,
     FileEntry,
@@ -30,8 +33,10 @@ from lookalike.types import (
     PassedOver,
     Reason,
     Record,
+    SideTable,
     Space,
     SparseHistogram,
+    SqlResult,
     State,
 )
 
@@ -372,6 +377,41 @@ class Store(Protocol):
 
     def label_counts(self) -> list[LabelCount]:
         """Every label of records that have a file now, by source, the most frequent first."""
+
+    def put_table(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> SideTable:
+        """Commit a side table, all or nothing; one of the same name is replaced.
+
+        ``batches`` have some rows each, by columns. Returns the table with its number of rows.
+        """
+
+    def drop_table(self, name: str) -> bool:
+        """Forget a side table; returns whether there was one."""
+
+    def side_tables(self) -> list[SideTable]:
+        """The side tables, by name."""
+
+    def find_keys(self, matches: str, keys: Sequence[str]) -> int:
+        """How many of these keys belong to a live file; ``matches`` is one of ``SIDE_MATCHES``."""
+
+    def rows_matched(self, table: SideTable) -> int:
+        """How many rows of a side table belong to a live file."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose SQL ``sql`` and ``change`` take."""
+
+    def sql(self, statement: Statement) -> SqlResult:
+        """What a statement that only reads gives, from one snapshot that begins now.
+
+        Its tables are ``sql_tables``. It can write nothing and read no file. Raises InputError for
+        what the engine refuses.
+        """
+
+    def change(self, statement: Statement) -> int:
+        """Let a statement change a side table, and nothing else; returns the rows it changed."""
+
+    def sql_tables(self) -> dict[str, tuple[Column, ...]]:
+        """The tables of ``sql`` with their columns: images, files, labels, then side tables."""
 
     def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
         """Vectors and histograms of one and the same commit."""

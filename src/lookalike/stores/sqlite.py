@@ -49,6 +49,8 @@ from lookalike.stores.segments import (
     vector_columns,
     vector_series,
 )
+from lookalike.stores.side import SideTables
+from lookalike.stores.statements import Statements
 from lookalike.types import (
     ID_DTYPE,
     FileEntry,
@@ -67,7 +69,7 @@ _LOCK, _PID = "writer.lock", "writer.pid"
 _OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived", ORIGINALS}
 
 
-class SqliteStore(LabelTables):
+class SqliteStore(LabelTables, SideTables, Statements):
     """A Store in a folder. One writer at a time; readers work meanwhile.
 
     ``SqliteStore(folder)`` reads; ``SqliteStore(folder, write=True)`` also writes, creating the
