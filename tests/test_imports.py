@@ -54,6 +54,7 @@ ALLOWED = {
         "maps",
         "present",
     },
+    "unsplash": {*MIDDLE, "library", "side_tables"},
     "web": {*MIDDLE, "query", "maps", "library"},
     "present": {"types"},
     "cli": {
@@ -68,6 +69,7 @@ ALLOWED = {
         "maps",
         "web",
         "library",
+        "unsplash",
         "present",
         "lookalike",
     },

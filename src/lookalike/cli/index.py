@@ -196,13 +196,18 @@ def run(options: argparse.Namespace) -> int:
         if report.tiled is not None:
             _tell_filled(report.tiled, f"parts of {report.tiled.added} records were looked at")
         talk(f"{len(library)} records in {library.folder}")
-        refused = report.total(State.UNREADABLE)
-        if refused:
-            talk(
-                f"{refused} files could not be read; why: lookalike ledger --state unreadable"
-                + (f" --library {options.library}" if options.library else "")
-            )
+        tell_left(report, options.library)
     return 0
+
+
+def tell_left(report: IndexReport, library: str | None) -> None:
+    """How many files could not be read, and where it says why."""
+    refused = report.total(State.UNREADABLE)
+    if refused:
+        talk(
+            f"{refused} files could not be read; why: lookalike ledger --state unreadable"
+            + (f" --library {library}" if library else "")
+        )
 
 
 def _check_source(options: argparse.Namespace) -> None:
