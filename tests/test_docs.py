@@ -74,7 +74,9 @@ def test_commands_page_is_the_help_of_the_commands() -> None:
     assert written == module.commands_page(), "run: python tools/write_command_docs.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.de.md", "docs/conditions.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "README.de.md", "docs/conditions.md", "docs/urls.md"]
+)
 def test_every_command_on_a_page_parses(page: str) -> None:
     lines = [
         line.partition("#")[0].partition("|")[0]

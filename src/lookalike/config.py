@@ -49,7 +49,8 @@ class Fetching:
 
     ``connections`` at a time altogether and ``per_host``; ``gap_ms`` at the least from one request
     to a host to the next; ``timeout_seconds`` for a connection and for each wait, six times as much
-    for a whole picture; ``retries`` of what may succeed later.
+    for a whole picture; ``retries`` of what may succeed later. ``waiting_megabytes``: while more of
+    what has come waits to be read, nothing more is asked for.
     """
 
     connections: int = 16
@@ -57,6 +58,7 @@ class Fetching:
     gap_ms: float = 25.0
     timeout_seconds: float = 20.0
     retries: int = 4
+    waiting_megabytes: float = 256.0
 
 
 @dataclass(frozen=True, slots=True)

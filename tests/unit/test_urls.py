@@ -487,11 +487,12 @@ def test_what_has_come_is_committed_while_others_stall(
 def test_many_bytes_that_wait_to_be_read_stop_no_run(
     library: Library, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "WAITING_BYTES", 3_000)  # about a picture
     monkeypatch.setattr(fetching, "LARGE_BYTES", 1_000)
     names = [f"ok/{n}.png" for n in range(40)]
     start = time.monotonic()
-    assert counts(library.add_from(of(site, tmp_path, names))) == {"new": 40}
+    about_a_picture = Fetching(gap_ms=0, waiting_megabytes=0.003)
+    source = of(site, tmp_path, names, fetching=about_a_picture)
+    assert counts(library.add_from(source)) == {"new": 40}
     assert time.monotonic() - start < 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from typing import Any
@@ -153,14 +154,20 @@ _FETCHING = {
 """Options and the fields of ``Fetching`` that they set."""
 
 
+_WAITING_SHARE = 16
+"""What of a memory limit may wait to be read: one in so many."""
+
+
 def fetching_of(options: argparse.Namespace) -> Fetching:
     """What the options say of how servers are asked."""
+    limit = getattr(options, "memory_limit", None) or math.inf
     return Fetching(
         options.connections,
         options.per_host,
         options.gap,
         options.timeout,
         int(options.retries),
+        min(Fetching().waiting_megabytes, limit / _WAITING_SHARE / 1e6),
     )
 
 

@@ -31,9 +31,6 @@ from lookalike.types import FileEntry, Reason
 WINDOW = 10_000
 """URLs that may wait for their hosts: so many of a slow one are passed before others wait."""
 
-WAITING_BYTES = 256 * 10**6
-"""Bytes of pictures that may wait to be read before no more are asked for."""
-
 TICK_SECONDS = 5.0
 """After so long who reads is told to go on with what has come, and to commit it."""
 
@@ -169,6 +166,7 @@ class _Loop:
     def __init__(self, fetching: Fetching, limits: Limits) -> None:
         self._fetching, self._limits = fetching, limits
         self._arrivals: queue.SimpleQueue[_Arrival | BaseException | None] = queue.SimpleQueue()
+        self._most = fetching.waiting_megabytes * 1e6
         self._waiting, self._guard = 0, threading.Lock()
         self._hosts: dict[str, Host[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,7 +200,7 @@ class _Loop:
         """So many bytes are read and wait no longer; from any thread."""
         with self._guard:
             self._waiting -= size
-            has_room = self._waiting < WAITING_BYTES
+            has_room = self._waiting < self._most
         if has_room and size:
             self._call(self._make_room)
 
@@ -275,14 +273,14 @@ class _Loop:
         self._arrivals.put(arrival)
         with self._guard:
             self._waiting += arrival.bytes
-            is_full = self._waiting >= WAITING_BYTES
+            is_full = self._waiting >= self._most
         if is_full:
             self._room.clear()
             self._arrivals.put(None)  # who reads goes on with what has come
 
     def _make_room(self) -> None:
         with self._guard:
-            has_room = self._waiting < WAITING_BYTES
+            has_room = self._waiting < self._most
         if has_room:
             self._room.set()
 
