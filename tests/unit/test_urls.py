@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lookalike import IndexOptions, Library
 from lookalike.config import Fetching, Limits
-from lookalike.errors import InputError, MissingExtraError, StorageError
+from lookalike.errors import InputError, MissingExtraError, NothingDoneError, StorageError
 from lookalike.pipeline import IndexReport
 from lookalike.sources import UrlTableSource, downloads, fetching, hosts
 from lookalike.sources.fetching import Validator, retry_after
@@ -346,6 +346,27 @@ def test_a_host_that_comes_back_is_asked_on(
     monkeypatch.setattr(hosts, "RESTS", (0.3, 0.3))
     names = [f"twice/{n}.png" for n in range(8)]
     assert counts(library.add_from(of(site, tmp_path, names))) == {"new": 8}
+
+
+def test_many_hosts_are_not_all_remembered(
+    library: Library, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "HOSTS_REMEMBERED", 4)
+    monkeypatch.setattr(downloads, "WINDOW", 2)
+    remembered: list[int] = []
+    forget = downloads._Loop._forget_idle
+
+    def watched(loop: downloads._Loop) -> None:
+        forget(loop)
+        remembered.append(len(loop._hosts))
+
+    monkeypatch.setattr(downloads._Loop, "_forget_idle", watched)
+    rows = [(f"h{n}", f"http://127.0.0.{n}:{site.port}/ok/{n}.png") for n in range(2, 40)]
+    once = Fetching(gap_ms=0, retries=0)
+    with pytest.raises(NothingDoneError):  # nobody listens there
+        library.add_from(UrlTableSource([table(tmp_path, rows)], "url", fetching=once))
+    assert len(remembered) == 38
+    assert max(remembered) <= 4
 
 
 def test_a_host_that_wants_to_be_left_alone_long_is(

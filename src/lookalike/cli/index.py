@@ -132,7 +132,7 @@ def add_fetching_options(web: argparse._ActionsContainer) -> None:
         ("--per-host", positive, "N", "the same of one host"),
         ("--gap", duration, "MS", "milliseconds at the least between two requests to a host"),
         ("--timeout", amount, "SECONDS", "for a connection and each wait; six times for a picture"),
-        ("--retries", duration, "N", "attempts after one that failed"),
+        ("--retries", count, "N", "attempts after one that failed"),
     ):
         default = getattr(usual, _FETCHING[name])
         web.add_argument(
@@ -166,7 +166,7 @@ def fetching_of(options: argparse.Namespace) -> Fetching:
         options.per_host,
         options.gap,
         options.timeout,
-        int(options.retries),
+        options.retries,
         min(Fetching().waiting_megabytes, limit / _WAITING_SHARE / 1e6),
     )
 
@@ -309,6 +309,13 @@ def memory(text: str) -> int:
     if size < 1:
         raise argparse.ArgumentTypeError(f"{text}: a size like 2GB or 1500MB is needed")
     return int(size)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 0 is needed")
+    return int(text)
 
 
 def duration(text: str) -> float:

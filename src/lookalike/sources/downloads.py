@@ -170,6 +170,7 @@ class _Loop:
         self._waiting, self._guard = 0, threading.Lock()
         self._hosts: dict[str, Host[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fetcher: Fetcher | None = None
         self._loop = _SocketLoop()
         self._thread = threading.Thread(target=self._run, name="downloads", daemon=True)
 
@@ -215,10 +216,10 @@ class _Loop:
         try:
             self._loop.run_until_complete(self._open())
             self._loop.run_forever()
-            self._loop.run_until_complete(self._end())
         except Exception as error:  # noqa: BLE001 (raised again in the thread that waits)
             self._arrivals.put(error)
         finally:
+            self._loop.run_until_complete(self._end())
             self._loop.close()
 
     async def _open(self) -> None:
@@ -231,7 +232,8 @@ class _Loop:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._fetcher.client.aclose()
+        if self._fetcher is not None:
+            await self._fetcher.client.aclose()
 
     def _add(self, job: Job) -> None:
         name = urlsplit(job.url).netloc.lower()
@@ -254,9 +256,10 @@ class _Loop:
 
     def _forget_idle(self) -> None:
         if len(self._hosts) >= HOSTS_REMEMBERED:
-            idle = [name for name, host in self._hosts.items() if host.idle]
-            for name in idle[: HOSTS_REMEMBERED // 2]:
-                del self._hosts[name]
+            idle = [host for host in self._hosts.values() if host.idle]
+            idle.sort(key=lambda host: host.given_up is not None)
+            for host in idle[: HOSTS_REMEMBERED // 2]:
+                del self._hosts[host.name]
 
     async def _work(self, host: Host[Job]) -> None:
         """Take what waits for a host, one after the other, until nothing does."""
@@ -286,15 +289,17 @@ class _Loop:
 
     async def _attempts(self, host: Host[Job], job: Job) -> Answer | Kept | ImageError:
         """What a job gives in the end, after as many attempts as it takes."""
+        assert self._fetcher is not None
         detail = ""
         for attempt in range(self._fetching.retries + 1):
             if attempt:
                 await asyncio.sleep(_back_off(attempt))
-            asked_at = await host.turn()
+            await host.rested()
             if host.given_up is not None:
                 return Kept(Reason.NOT_REACHED, host.given_up)
             try:
                 async with self._connections:
+                    asked_at = await host.turn()
                     answer = await self._fetcher.get(job.url, job.known)
             except NotNow as error:
                 detail = error.detail

@@ -35,15 +35,19 @@ class Host(Generic[J]):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is known of this host that must be remembered."""
-        return not (self.waiting or self.workers or self._failures or self.given_up)
+        """Whether nothing waits for it."""
+        return not (self.waiting or self.workers)
+
+    async def rested(self) -> None:
+        """Wait for the end of its rest, or until it is given up."""
+        loop = asyncio.get_running_loop()
+        while (wait := self._rests_until - loop.time()) > 0 and self.given_up is None:
+            await asyncio.sleep(wait)
 
     async def turn(self) -> float:
-        """Wait until the host may be asked again; returns that time."""
+        """Wait for the gap after the last request; returns the time of this one."""
         loop = asyncio.get_running_loop()
-        while (wait := max(self._next, self._rests_until) - loop.time()) > 0:
-            if self.given_up is not None:
-                return loop.time()
+        while (wait := self._next - loop.time()) > 0:
             await asyncio.sleep(wait)
         self._next = loop.time() + self._gap
         return loop.time()
