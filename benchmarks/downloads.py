@@ -25,8 +25,8 @@ from common import add_short, deliver, provenance, small_photos
 
 from lookalike import Library
 from lookalike.config import Fetching
-from lookalike.sources import UrlTableSource
 from lookalike.sources.downloads import Downloads, Job
+from lookalike.sources.urls import UrlTableSource
 from lookalike.types import FileEntry
 
 PHOTOS = 1_000

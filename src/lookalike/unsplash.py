@@ -16,8 +16,8 @@ from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.rows import open_table
 from lookalike.side_tables import TableOptions, TableReport
-from lookalike.sources import UrlTableSource
 from lookalike.sources.downloads import Keep
+from lookalike.sources.urls import UrlTableSource
 
 KEY = "photo_id"
 URL = "photo_image_url"

@@ -74,6 +74,7 @@ def test_what_does_not_go_together_is_one_line(
     command("index", "--from", path).refused(2, "--url-column", "photo_id, url")
     command("index", "--from", path, "--url-column", "link").refused(2, "no column 'link'")
     command("index", "--from", tmp_path / "no.csv", *FROM).refused(2, "no such file")
+    command("index", tmp_path, "--id-column", "id").refused(2, "--id-column", "tar shards")
     command("index", tmp_path, "--keep-originals").refused(2, "--keep-originals", "--from")
     command("index", "--from", path, *FROM, "--per-host", "0").refused(2, "--per-host")
     command("index", "--from", path, *FROM, "--gap", "-1").refused(2, "--gap")

@@ -16,7 +16,8 @@ from lookalike.config import Limits
 from lookalike.errors import InputError, NothingDoneError
 from lookalike.pipeline import IndexReport
 from lookalike.places import absolute, file_of, in_archive, is_archive
-from lookalike.sources import ShardSource, shards
+from lookalike.sources import shards
+from lookalike.sources.shards import ShardSource
 from lookalike.types import Reason, State
 from tests.conftest import ToyEncoder, encoded, picture
 

@@ -19,9 +19,9 @@ from lookalike import IndexOptions, Library
 from lookalike.config import Fetching, Limits
 from lookalike.errors import InputError, MissingExtraError, NothingDoneError, StorageError
 from lookalike.pipeline import IndexReport
-from lookalike.sources import UrlTableSource, downloads, fetching, hosts
+from lookalike.sources import downloads, fetching, hosts
 from lookalike.sources.fetching import Validator, retry_after
-from lookalike.sources.urls import joined, url_problem
+from lookalike.sources.urls import UrlTableSource, joined, url_problem
 from lookalike.stores.originals import Originals
 from lookalike.types import LedgerRow, Reason, State
 from tests.conftest import CrashError, ToyEncoder, encoded, picture

@@ -15,9 +15,9 @@ from lookalike.config import Fetching, IndexOptions, Limits
 from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.pipeline import FillReport, IndexReport
+from lookalike.places import is_archive
 from lookalike.present.table import columns
-from lookalike.rows import open_table
-from lookalike.sources import Source, UrlTableSource
+from lookalike.sources import Source
 from lookalike.types import State
 
 
@@ -192,8 +192,7 @@ def run(options: argparse.Namespace) -> int:
         source = _source(library, options, index_options)
         report = library.add_from(source, index_options, Bar())
         print(summary(report))
-        if isinstance(source, UrlTableSource):
-            tell_rows(source)
+        tell_rows(source)
         if report.images_read and sys.stderr.isatty():
             seconds = max(report.seconds.get("read", 0.0), 1e-3)
             rate = report.images_read / seconds
@@ -226,16 +225,22 @@ def _check_source(options: argparse.Namespace) -> None:
     if options.paths and options.tables:
         raise InputError("--from: index folders and tables of URLs one after the other")
     if options.tables and not options.url_column:
+        from lookalike.rows import open_table
+
         names = ", ".join(open_table(options.tables).names)
         raise InputError(f"--from: which column has the URLs? add --url-column; there are: {names}")
     for name in ("url_column", "url_suffix", "keep_originals"):
         if getattr(options, name) and not options.tables:
             raise InputError(f"--{name.replace('_', '-')}: goes with a table of URLs, --from TABLE")
+    if options.id_column and not options.tables and not any(map(is_archive, options.paths)):
+        raise InputError("--id-column: goes with a table of URLs, --from TABLE, or with tar shards")
 
 
 def _source(library: Library, options: argparse.Namespace, how: IndexOptions) -> Source:
     """What the options name: a table of URLs, or folders and shards."""
     if options.tables:
+        from lookalike.sources.urls import UrlTableSource
+
         return UrlTableSource(
             options.tables,
             options.url_column,
@@ -248,11 +253,11 @@ def _source(library: Library, options: argparse.Namespace, how: IndexOptions) ->
     return library.source(options.paths, how, id_field=options.id_column)
 
 
-def tell_rows(source: UrlTableSource) -> None:
-    """What was odd about the rows of a table of URLs."""
-    told = source.counts.told()
-    if told:
-        talk(f"of {source.counts.rows} rows: {'; '.join(told)}")
+def tell_rows(source: Source) -> None:
+    """What was odd about the rows of a table of URLs, if the source is one."""
+    counts = getattr(source, "counts", None)
+    if counts is not None and counts.told():
+        talk(f"of {counts.rows} rows: {'; '.join(counts.told())}")
 
 
 def _tell_filled(report: FillReport, what: str) -> None:

@@ -1,9 +1,7 @@
-"""Where pictures come from: folders, tar shards, tables of URLs."""
+"""Where pictures come from: folders, tar shards (``shards``), tables of URLs (``urls``)."""
 
 from lookalike.sources.base import Source, Supplied
 from lookalike.sources.folders import FolderSource
 from lookalike.sources.joined import source_of
-from lookalike.sources.shards import ShardSource
-from lookalike.sources.urls import UrlTableSource
 
-__all__ = ["FolderSource", "ShardSource", "Source", "Supplied", "UrlTableSource", "source_of"]
+__all__ = ["FolderSource", "Source", "Supplied", "source_of"]

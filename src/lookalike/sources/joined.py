@@ -10,7 +10,6 @@ from lookalike.config import Limits
 from lookalike.places import is_archive
 from lookalike.sources.base import Source, Supplied
 from lookalike.sources.folders import FolderSource
-from lookalike.sources.shards import ShardSource
 from lookalike.types import FileEntry, PassedOver
 
 
@@ -65,6 +64,8 @@ def source_of(
     others = [path for path in paths if path not in shards]
     sources: list[Source] = []
     if shards:
+        from lookalike.sources.shards import ShardSource  # most runs have none
+
         sources.append(ShardSource(shards, id_field=id_field, limits=limits))
     if others:
         sources.append(FolderSource(others, hidden=hidden, is_library=is_library, limits=limits))

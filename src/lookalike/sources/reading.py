@@ -13,11 +13,7 @@ from lookalike.decode import ReadFile, read
 from lookalike.errors import ImageError
 from lookalike.places import in_archive, is_url
 from lookalike.sources.base import Supplied
-from lookalike.sources.downloads import Downloads, Job
-from lookalike.sources.fetching import Validator
 from lookalike.sources.folders import on_disk
-from lookalike.sources.shards import read_member, read_members
-from lookalike.sources.urls import joined, url_problem
 from lookalike.types import FileEntry, Reason
 
 
@@ -38,11 +34,12 @@ def read_again(
     if is_url(entry.path):
         if not download:
             raise ImageError(Reason.READ_ERROR, "not kept; index with --keep-originals")
-        if problem := url_problem(entry.path):
-            raise ImageError(Reason.BAD_URL, problem)
-        job = _job(entry)
-        return Downloads(limits=limits).fetch(job.entry, job.url, job.suffix)
+        from lookalike.sources.urls import fetch_again  # searches go without an HTTP client
+
+        return fetch_again(entry, limits)
     if member := in_archive(entry.path):
+        from lookalike.sources.shards import read_member
+
         return read_member(entry if entry.mtime_ns else _as_it_is(entry, member[0]), limits)
     return read(entry.path, limits)
 
@@ -65,9 +62,12 @@ def supply_again(
     ways = ((entry, kept(entry)) for entry in entries)
     for way, group in itertools.groupby(ways, key=lambda one: _way(*one)):
         if way is _Way.WEB:
-            jobs = (_job(entry) for entry, _ in group)
-            yield from Downloads(fetching, limits).supply(jobs)
+            from lookalike.sources.urls import supply_again as supply_urls
+
+            yield from supply_urls((entry for entry, _ in group), limits, fetching)
         elif way is _Way.ARCHIVE:
+            from lookalike.sources.shards import read_members
+
             yield from read_members((entry for entry, _ in group), limits)
         else:
             yield from (_here(entry, original, limits) for entry, original in group)
@@ -91,9 +91,3 @@ def _here(entry: FileEntry, kept: str | None, limits: Limits) -> Supplied:
     if kept is None:
         return on_disk(entry, limits)
     return Supplied(entry, lambda: replace(read(kept, limits), entry=entry))
-
-
-def _job(entry: FileEntry) -> Job:
-    """A URL as it was asked for before, without regard to what is known of it."""
-    asked = Validator.of(entry.validator) or Validator()
-    return Job(entry, joined(entry.path, asked.suffix), asked.suffix)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from lookalike.config import Fetching, Limits
+from lookalike.decode import ReadFile
+from lookalike.errors import ImageError
 from lookalike.places import is_url
 from lookalike.rows import open_table
 from lookalike.sources.base import Supplied
@@ -177,3 +179,28 @@ def joined(url: str, suffix: str) -> str:
     if suffix.startswith("?") and "?" in plain:
         return f"{plain}&{suffix[1:]}"
     return plain + suffix
+
+
+# -- known pictures once more ----------------------------------------------------------------------
+
+
+def fetch_again(entry: FileEntry, limits: Limits) -> ReadFile:
+    """The picture of a URL as it was asked for before; raises ImageError if it cannot be had."""
+    problem = url_problem(entry.path)
+    if problem:
+        raise ImageError(Reason.BAD_URL, problem)
+    job = _as_before(entry)
+    return Downloads(limits=limits).fetch(job.entry, job.url, job.suffix)
+
+
+def supply_again(
+    entries: Iterable[FileEntry], limits: Limits, fetching: Fetching
+) -> Iterator[Supplied | None]:
+    """The same for many, as they arrive."""
+    return Downloads(fetching, limits).supply(map(_as_before, entries))
+
+
+def _as_before(entry: FileEntry) -> Job:
+    """Asks for a picture whether or not it changed."""
+    asked = Validator.of(entry.validator) or Validator()
+    return Job(entry, joined(entry.path, asked.suffix), asked.suffix)
