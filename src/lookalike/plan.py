@@ -34,6 +34,7 @@ from lookalike.pipeline import (
     outcomes,
     resident_bytes,
 )
+from lookalike.places import is_archive
 from lookalike.scan import Found, absolute_roots, scan
 from lookalike.sources.folders import on_disk
 from lookalike.stores import SqliteStore, Store
@@ -140,6 +141,9 @@ def plan_paths(
     """
     place = library_folder(library)
     expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
+    for path in filter(is_archive, expanded):
+        if not os.path.isdir(path):
+            raise InputError(f"{path}: a plan is of folders and files; index shards without one")
     absolute_roots(expanded)  # before an encoder is loaded for paths that do not exist
     with readable_errors(place):
         store = SqliteStore(place) if is_library(place) else None

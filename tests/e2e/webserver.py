@@ -180,6 +180,10 @@ class _Handler(BaseHTTPRequestHandler):
         """A picture that is called a text."""
         self.answer(200, self.site.body(self.name), Content_Type="text/html", ETag='"liar"')
 
+    def give_oddtag(self) -> None:
+        """A picture whose ETag is not ASCII, and too long."""
+        self.answer(200, self.site.body(self.name), ETag='"\xe4' + "x" * 5_000 + '"')
+
     def give_cookie(self) -> None:
         self.answer(200, self.site.body(self.name), Set_Cookie="who=you; Path=/")
 

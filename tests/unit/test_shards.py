@@ -16,6 +16,7 @@ from lookalike.config import Limits
 from lookalike.errors import InputError, NothingDoneError
 from lookalike.pipeline import IndexReport
 from lookalike.places import absolute, file_of, in_archive, is_archive
+from lookalike.plan import plan_paths
 from lookalike.sources import shards
 from lookalike.sources.shards import ShardSource
 from lookalike.types import Reason, State
@@ -302,6 +303,12 @@ def test_a_shard_that_does_not_exist_makes_no_library(tmp_path: Path, toy: ToyEn
     with pytest.raises(InputError, match="no such file"):
         library.add([tmp_path / "missing.tar"])
     assert not (tmp_path / "new").exists()
+
+
+def test_a_plan_says_that_it_is_not_of_shards(tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.tar", pictures([1]))
+    with pytest.raises(InputError, match="a plan is of folders"):
+        plan_paths(tmp_path / "library", [path])
 
 
 def test_places_are_told_apart(tmp_path: Path) -> None:

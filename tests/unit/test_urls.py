@@ -155,7 +155,10 @@ def test_any_text_is_a_url_or_has_a_problem(text: str) -> None:
     assert url_problem("http://" + text) is not None or urlsplit("http://" + text).hostname
 
 
-@given(st.builds(Validator, st.text(), st.none() | st.text(min_size=1), st.none(), st.booleans()))
+TAGS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1)
+
+
+@given(st.builds(Validator, st.text(), st.none() | TAGS, st.none() | TAGS, st.booleans()))
 def test_a_validator_is_read_as_it_was_written(validator: Validator) -> None:
     assert Validator.of(validator.text) == validator
 
@@ -256,6 +259,14 @@ def test_a_new_id_is_entered_without_a_download(
     assert len(site.sent) == 1
 
 
+def test_a_tag_that_cannot_be_sent_back_is_none(
+    library: Library, site: Site, tmp_path: Path
+) -> None:
+    library.add_from(of(site, tmp_path, ["oddtag/1.png"]))
+    assert counts(library.add_from(of(site, tmp_path, ["oddtag/1.png"]))) == {"same content": 1}
+    assert "If-None-Match" not in site.requests[-1].headers
+
+
 # -- failures --------------------------------------------------------------------------------------
 
 FAILURES = {
@@ -310,6 +321,23 @@ def test_what_can_be_mended_is_mended(
     assert counts(report) == {"new": 2}
     assert not any("Cookie" in one.headers for one in site.requests)
     assert {one.headers["User-Agent"].partition("/")[0] for one in site.requests} == {"lookalike"}
+
+
+ODD_HOSTS = (
+    "a..b", f"{'a' * 70}.com", "xn--", "host_name", "1.2.3.4.5.6", "999.1.1.1", "%41",
+    "\u00fc.invalid", "\U0001f600", "-", ".", "localhost.", "[::1]:1", "a,b", "*", "0", "127.1:1",
+)  # fmt: skip
+
+
+def test_hosts_that_are_none_are_rows_of_the_ledger(
+    library: Library, site: Site, tmp_path: Path
+) -> None:
+    rows = [(f"o{number}", f"http://{host}/a.png") for number, host in enumerate(ODD_HOSTS)]
+    path = table(tmp_path, [*rows, ("good", site.url("ok/1.png"))])
+    once = Fetching(gap_ms=0, retries=0, timeout_seconds=1)
+    report = library.add_from(UrlTableSource([path], "url", "photo_id", fetching=once))
+    assert report.total(State.INDEXED) == 1
+    assert report.total(State.UNREADABLE, State.SKIPPED) == len(ODD_HOSTS)
 
 
 def test_content_that_was_packed_is_the_same_record(

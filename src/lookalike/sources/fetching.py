@@ -76,8 +76,8 @@ class Validator:
             said = json.loads(text or "")
             return cls(
                 str(said.get("suffix", "")),
-                said.get("etag"),
-                said.get("last_modified"),
+                _header(said.get("etag")),
+                _header(said.get("last_modified")),
                 said.get("kept") is True,
             )
         except (ValueError, AttributeError):
@@ -103,6 +103,12 @@ class Answer:
             at = parsedate_to_datetime(self.last_modified or "").timestamp()
             return max(0, int(at) * 10**9) if at < 2**33 else 0
         return 0
+
+
+def _header(value: object) -> str | None:
+    """What can be sent back as a header's value, or None."""
+    fits = isinstance(value, str) and value.isascii() and value.isprintable()
+    return str(value) if fits and value else None
 
 
 def load_httpx() -> Any:
@@ -168,8 +174,10 @@ class Fetcher:
             raise NotNow(f"no answer within {self._seconds:g} s") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             raise ImageError(Reason.REFUSED, f"not asked: {_told(error)}") from error
-        except httpx.TransportError as error:
+        except (httpx.TransportError, OSError) as error:
             raise NotNow(f"the connection failed: {_told(error)}") from error
+        except ValueError as error:  # names of hosts that are none, in several libraries' words
+            raise ImageError(Reason.REFUSED, f"not asked: {_told(error)}") from error
 
     async def _follow(self, url: str, headers: Mapping[str, str], clock: asyncio.Timeout) -> Answer:
         start = url
@@ -193,7 +201,7 @@ class Fetcher:
             raise ImageError(Reason.REFUSED, _status(status))
         data = self._plain(await self._body(response, clock), headers.get("content-encoding"))
         _require_picture(data, headers.get("content-type", ""))
-        return Answer(data, headers.get("etag"), headers.get("last-modified"))
+        return Answer(data, _header(headers.get("etag")), _header(headers.get("last-modified")))
 
     async def _body(self, response: Any, clock: asyncio.Timeout) -> bytes:
         stated = response.headers.get("content-length", "")
