@@ -15,6 +15,7 @@ import numpy as np
 
 from lookalike.stores import Store
 from lookalike.stores.server.address import parse_address
+from lookalike.stores.server.clickhouse import ClickHouseEngine
 from lookalike.stores.server.postgres import PostgresEngine
 from lookalike.stores.server.store import ServerStore
 from lookalike.types import FloatArray, Space
@@ -54,6 +55,25 @@ def namespace_of(place: Path) -> str:
 def postgres_library(place: Path) -> str:
     """The address of a library that belongs to a test's folder."""
     return f"{postgres_address()}&schema={namespace_of(place)}"
+
+
+@functools.cache
+def chdb_folder() -> str:
+    """A folder for ClickHouse's engine, of which a process has one."""
+    folder = tempfile.mkdtemp(prefix="chdb")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def chdb_library(place: Path) -> str:
+    """The address of a library that belongs to a test's folder."""
+    return f"chdb://{chdb_folder()}?database={namespace_of(place)}"
+
+
+def open_chdb(place: Path, *, write: bool = False) -> Store:
+    return ServerStore(
+        ClickHouseEngine(parse_address(chdb_library(place))), toy_shares, write=write
+    )
 
 
 def open_postgres(place: Path, *, write: bool = False) -> Store:

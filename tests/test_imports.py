@@ -41,8 +41,10 @@ ALLOWED = {
     "labelling": MIDDLE,
     "side_tables": MIDDLE,
     "maps": MIDDLE,
+    "homes": MIDDLE,
     "library": {
         *MIDDLE,
+        "homes",
         "pipeline",
         "filling",
         "plan",

@@ -38,9 +38,13 @@ from lookalike.types import (
     State,
 )
 from tests.conftest import sparse
-from tests.servers import open_postgres
+from tests.servers import open_chdb, open_postgres
 
-STORES: dict[str, Callable[..., Store]] = {"sqlite": SqliteStore, "postgresql": open_postgres}
+STORES: dict[str, Callable[..., Store]] = {
+    "sqlite": SqliteStore,
+    "postgresql": open_postgres,
+    "clickhouse": open_chdb,
+}
 SPACE = Space("toy", "0" * 64, "box-4", 8)
 
 Open = Callable[..., Store]
@@ -900,3 +904,19 @@ def test_members_of_an_archive_are_known_by_their_archive(store: Store, folder: 
     }
     os.utime(archive, ns=(1, time + 10**9))
     assert store.find_path(entries[0].path) is None
+
+
+@pytest.mark.parametrize("name", [name for name in STORES if name != "sqlite"])
+def test_what_is_discarded_leaves_nothing_of_its_own_and_all_of_others(
+    name: str, tmp_path: Path
+) -> None:
+    store = STORES[name](tmp_path / "library", write=True)
+    store.add_space(SPACE)
+    store.engine.execute("CREATE VIEW of_another AS SELECT 1 AS one")  # type: ignore[attr-defined]
+    store.discard()  # type: ignore[attr-defined]
+    with pytest.raises(LibraryMissingError):
+        STORES[name](tmp_path / "library")
+    again = STORES[name](tmp_path / "library", write=True)
+    assert again.spaces() == []
+    assert again.engine.rows("SELECT one FROM of_another") == [(1,)]  # type: ignore[attr-defined]
+    again.close()

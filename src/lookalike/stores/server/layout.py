@@ -113,6 +113,9 @@ SETTINGS = _table("_settings", "name", "name text", "value text")
 
 RUNS = _table("_runs", "id", "id integer", "started text", "finished text null")
 
+WRITERS = _table("_writers", "token", "token text", "holder text", "since integer", "seen integer")
+"""Who writes, where an engine has no locks: ``since`` and ``seen`` in nanoseconds since 1970."""
+
 TABLES = (
     RECORDS, THUMBNAILS, HISTOGRAMS, FILES, SPACES, CLASSES, PARTS, LABELS, DECISIONS, SETTINGS,
     RUNS,
