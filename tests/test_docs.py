@@ -21,6 +21,7 @@ from lookalike import Library, conditions
 from lookalike.cli.main import build_parser
 from lookalike.conditions import COLUMNS, Kind, parse_condition
 from lookalike.errors import InputError
+from lookalike.side_tables import TableOptions
 from lookalike.stores import SqliteStore
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +117,37 @@ def test_every_example_of_a_condition_narrows_a_search(filled: Library, photos: 
         result = filled.search(photos / "000.png", 99, where=text)
         assert result.where == str(condition)
         assert len(result.hits) == result.searched <= 11
+
+
+@pytest.fixture
+def converted(filled: Library, photos: Path, tmp_path: Path) -> Library:
+    """The twelve pictures; three of them have rows in conversions."""
+    rows = ["photo,keyword,country,n,download size", "000.png,bee,DE,,1.5", "000.png,bees,US,3,2"]
+    rows += ["001.png,bee,US,2,3.5", "002.png,honey,DE,9,", "gone.png,bee,DE,1,1"]
+    table = tmp_path / "conversions.csv"
+    table.write_text("\n".join(rows))
+    filled.add_table("conversions", [table], TableOptions("photo"))
+    return filled
+
+
+def test_examples_with_side_tables_find_pictures_by_their_rows(converted: Library) -> None:
+    def names(where: str) -> list[str]:
+        ids = converted.matching(where)
+        return sorted(Path(one.paths[0]).stem for one in converted.get(ids) if one)
+
+    several, rows = (block.splitlines() for block in blocks(CONDITIONS, "side"))
+    assert [names(text) for text in several] == [
+        ["000", "001"], ["000", "001"], ["000", "001"], ["001"]
+    ]  # fmt: skip
+    assert [names(text) for text in rows[:2]] == [["000"], ["001"]]
+    assert len(names(rows[2])) == 10
+    assert names("some conversions") == ["000", "001", "002"]
+    assert names("conversions.keyword = 'bee' and conversions.n = 3") == ["000"]
+    assert names("some conversions (keyword = 'bee' and n = 3)") == []
+    assert len(names("conversions.keyword != 'bee'")) == 10
+    assert len(names('conversions."download size" is null')) == 10
+    for text in (*several, *rows):
+        assert str(parse_condition(str(parse_condition(text)))) == str(parse_condition(text))
 
 
 def test_conditions_that_are_said_to_mean_the_same_do() -> None:

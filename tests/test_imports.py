@@ -38,7 +38,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
-    "side_tables": MIDDLE,
+    "side_tables": {*MIDDLE, "query"},
     "maps": MIDDLE,
     "library": {
         *MIDDLE,

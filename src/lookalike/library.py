@@ -801,6 +801,13 @@ class Library:
         with readable_errors(self.folder), self._writing() as store:
             return change_by_sql(store, self.search, statement)
 
+    def records_named(self, texts: Sequence[str]) -> list[UUID | None]:
+        """The records that texts name (ids, foreign ids, paths); None where one names none."""
+        from lookalike.side_tables import records_named
+
+        with readable_errors(self.folder):
+            return records_named(self._reader(), texts)
+
     def sql_tables(self) -> dict[str, tuple[Column, ...]]:
         """The tables that statements read, with their columns."""
         with readable_errors(self.folder):

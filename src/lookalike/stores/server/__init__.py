@@ -1,0 +1,1 @@
+"""Libraries on database servers: one store over an engine, PostgreSQL or ClickHouse."""

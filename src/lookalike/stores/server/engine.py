@@ -1,0 +1,99 @@
+"""What a store asks of a database: few statements, which every engine puts in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from lookalike.stores.server.layout import Table
+from lookalike.types import DoubleArray, SparseHistogram
+
+Row = tuple[Any, ...]
+
+
+class Words(Protocol):
+    """How an engine says what the engines say differently. All give pieces of SQL."""
+
+    dialect: str
+    """``postgresql`` or ``clickhouse``."""
+    megapixels: str
+    """Millions of pixels of a record ``r``."""
+
+    def histogram_columns(self, prefix: str) -> str:
+        """The columns that ``histogram`` reads, each behind a prefix like ``t.``."""
+
+    def histogram(self, values: Sequence[Any]) -> SparseHistogram:
+        """A histogram from the values of these columns."""
+
+    def cosine_distance(self, column: str, vector: DoubleArray) -> str:
+        """1 - cosine of a vector's column and one vector, float64 (dim,)."""
+
+    def colour_score(self, metric: str, histogram: DoubleArray) -> str:
+        """The score of ``_histograms``'s rows by a metric, the histogram being the query."""
+
+    def share(self, column: str, numbers: Sequence[int]) -> str:
+        """The shares of some classes together; ``column``: a prefix like ``c.``."""
+
+    def ids(self, ids: Sequence[bytes]) -> str:
+        """Ids in parentheses, to stand after IN; none if empty."""
+
+    def number(self, value: int | float) -> str:
+        """A number."""
+
+    def like(self, side: str) -> str:
+        """``side LIKE ?``: letters a to z in either case, nothing escapes ``%`` and ``_``."""
+
+    def pattern(self, pattern: str) -> str:
+        """A pattern as ``like`` wants it bound."""
+
+    def smallest(self, parts: Sequence[str]) -> str:
+        """The smallest of several numbers."""
+
+    def largest(self, parts: Sequence[str]) -> str:
+        """The largest of several numbers."""
+
+
+class Engine(Protocol):
+    """A connection to one library's tables on a server.
+
+    Statements have ``?`` for each value, which is bound. Errors of the server come out as
+    LibraryErrors of one line, without credentials.
+    """
+
+    words: Words
+    name: str
+    """The server's address, for messages."""
+
+    def exists(self) -> bool:
+        """Whether there is a library in the namespace."""
+
+    def create(self, tables: Sequence[Table]) -> None:
+        """Make the namespace and those tables that are not there."""
+
+    def discard(self, tables: Sequence[Table]) -> None:
+        """Remove these tables, and the namespace if nothing else is in it."""
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query. May be called from any thread."""
+
+    def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+        """The rows of a query one by one, of one and the same moment."""
+
+    def put(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows, or replace those with the same key; of a fixed table, leave those."""
+
+    def remove(self, table: Table, keys: Sequence[Row]) -> None:
+        """Remove the rows with these keys; of a table, or of all its rows with a shorter key."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is written within is seen by others all together.
+
+        Where the engine has no transactions, in the order in which it was written.
+        """
+
+    def lock(self) -> None:
+        """Become the one writer; raises LibraryLockedError if there is another."""
+
+    def close(self) -> None:
+        """Let go of connections and locks. Closing twice is harmless."""

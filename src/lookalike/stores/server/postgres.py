@@ -1,0 +1,570 @@
+"""PostgreSQL with pgvector: the store's statements in its words, over asyncpg."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+import struct
+import threading
+from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import (
+    LibraryError,
+    LibraryLockedError,
+    MissingExtraError,
+    StorageError,
+)
+from lookalike.stores.server.address import Address
+from lookalike.stores.server.engine import Row
+from lookalike.stores.server.layout import Column, Table
+from lookalike.types import BINS, DoubleArray, SparseHistogram
+
+T = TypeVar("T")
+
+_TYPES = {
+    "id": "uuid",
+    "bytes": "bytea",
+    "text": 'text COLLATE "C"',
+    "integer": "bigint",
+    "real": "double precision",
+    "integers": "integer[]",
+    "reals": "real[]",
+    "texts": 'text[] COLLATE "C"',
+}
+LOCK_KEY = 0x4C4B414C
+"""With the namespace's hash: the advisory lock of the writer."""
+
+PAGE = 2_000
+_PATIENCE_SECONDS = 5
+CONNECTIONS = 4
+
+
+class PostgresWords:
+    """Words of PostgreSQL and pgvector."""
+
+    dialect = "postgresql"
+    megapixels = "(r.width::float8 * r.height / 1e6::float8)"
+
+    def histogram_columns(self, prefix: str) -> str:
+        return f"{prefix}total, {prefix}shares"
+
+    def histogram(self, values: Sequence[Any]) -> SparseHistogram:
+        """Counts come back exactly from shares of at most 65,535 pixels."""
+        total, (bins, shares) = values
+        counts = np.rint(shares.astype(np.float64) * total)
+        return SparseHistogram(bins.astype(np.uint16), counts.astype(np.uint16))
+
+    def cosine_distance(self, column: str, vector: DoubleArray) -> str:
+        numbers = ",".join(repr(float(number)) for number in vector.astype(np.float32))
+        return f"({column} <=> '[{numbers}]'::halfvec({len(vector)}))"
+
+    def colour_score(self, metric: str, histogram: DoubleArray) -> str:
+        """All four metrics are sums over bins, and pgvector sums over the bins of two sparse rows.
+
+        Of shares p (the query's) and q: intersection is 1 - |p - q| / 2; correlation and
+        Bhattacharyya are inner products of p and q, and of their roots; chi-square is the sum over
+        the query's bins of p - 2q + q^2 / p.
+        """
+        occupied = np.flatnonzero(histogram)
+        shares = histogram[occupied]
+        if metric == "intersection":
+            return f"(1.0 - (shares <+> {_sparse(occupied, shares)}) / 2)"
+        if metric == "bhattacharyya":
+            product = f"(-(roots <#> {_sparse(occupied, np.sqrt(shares))}))"
+            return f"sqrt(greatest(0.0, 1.0 - {product}))"
+        if metric == "correlation":
+            product = f"(-(shares <#> {_sparse(occupied, shares)}))"
+            own = float((shares**2).sum()) - 1 / BINS
+            return f"(({product} - {1 / BINS!r}) / sqrt(greatest(1e-30, {own!r} * spread)))"
+        ones = _sparse(occupied, np.ones(len(occupied)))
+        inverse = _sparse(occupied, 1 / shares)
+        return f"({float(shares.sum())!r} + 2 * (shares <#> {ones}) - (squares <#> {inverse}))"
+
+    def share(self, column: str, numbers: Sequence[int]) -> str:
+        members = ",".join(map(str, numbers))
+        return (
+            f"(SELECT coalesce(sum(own.share), 0) FROM unnest({column}classes, {column}shares)"
+            f" AS own(class, share) WHERE own.class IN ({members}))"
+        )
+
+    def ids(self, ids: Sequence[bytes]) -> str:
+        return "(" + (",".join(f"'{UUID(bytes=one)}'::uuid" for one in ids) or "NULL") + ")"
+
+    def number(self, value: int | float) -> str:
+        return f"{value}::numeric" if isinstance(value, int) else f"'{value!r}'::float8"
+
+    def like(self, side: str) -> str:
+        return f'lower({side} COLLATE "C") LIKE lower(?::text COLLATE "C") ESCAPE \'\''
+
+    def pattern(self, pattern: str) -> str:
+        return pattern
+
+    def smallest(self, parts: Sequence[str]) -> str:
+        return f"least({', '.join(parts)})"
+
+    def largest(self, parts: Sequence[str]) -> str:
+        return f"greatest({', '.join(parts)})"
+
+
+def _sparse(bins: NDArray[np.int64], values: DoubleArray) -> str:
+    """A sparsevec of some bins; its indices begin with 1."""
+    pairs = ",".join(
+        f"{place + 1}:{value!r}"
+        for place, value in zip(bins.tolist(), values.astype("f4").tolist(), strict=True)
+    )
+    return f"'{{{pairs}}}/{BINS}'::sparsevec({BINS})"
+
+
+class PostgresEngine:
+    """An Engine on PostgreSQL. A pool of connections serves reading, one connection writes."""
+
+    def __init__(self, address: Address) -> None:
+        self.words = PostgresWords()
+        self.name = address.name
+        self._address = address
+        self._schema = address.namespace
+        self._loop = _Loop()
+        self._locked: Any = None
+        self._writer: Any = None
+        self._writing = 0
+        self._pool: Any = None
+        self._closed = False
+        with self._errors():
+            self._pool = self._loop.run(self._opened())
+
+    # -- connecting ------------------------------------------------------------------------------
+
+    async def _opened(self) -> Any:
+        asyncpg = _asyncpg()
+        address = self._address
+        return await asyncpg.create_pool(
+            host=address.options.get("host", address.host) or None,
+            port=address.port,
+            user=address.user,
+            password=address.password,
+            database=address.database or None,
+            ssl=_tls(address),
+            server_settings={
+                "search_path": f'"{self._schema}", public',
+                "application_name": "lookalike",
+            },
+            min_size=0,
+            max_size=CONNECTIONS,
+            timeout=20,
+            init=_taught,
+        )
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of the server and of the way to it, as one line each."""
+        import asyncpg
+
+        try:
+            yield
+        except asyncpg.exceptions.DiskFullError as error:
+            raise StorageError(
+                f"{self.name}: the server's disk is full; free some space and run the command"
+                " again, nothing that was committed is lost"
+            ) from error
+        except asyncpg.exceptions.InsufficientPrivilegeError as error:
+            raise LibraryError(f"{self.name}: {error}; ask its owner for the rights") from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise LibraryError(f"{self.name}: {_one_line(error)}") from error
+        except (OSError, TimeoutError) as error:
+            reason = _one_line(error) or "no answer in time"
+            raise LibraryError(
+                f"{self.name}: cannot be reached: {reason}; check host, port and network"
+            ) from error
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(Exception):
+            self._loop.run(self._shut())
+        self._loop.close()
+
+    async def _shut(self) -> None:
+        """End the connections: the lock goes with its own."""
+        if self._locked is not None:
+            await self._pool.release(self._locked)
+        try:
+            await asyncio.wait_for(self._pool.close(), _PATIENCE_SECONDS)
+        except TimeoutError:  # a query that nobody reads to its end
+            self._pool.terminate()
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
+        own = self._writer if threading.get_ident() == self._writing else None
+        with self._errors():
+            return [tuple(row) for row in self._loop.run(self._fetched(query, values, own))]
+
+    async def _fetched(self, query: str, values: Sequence[Any], own: Any) -> list[Any]:
+        if own is not None:  # what a transaction has written it sees itself
+            return list(await own.fetch(numbered(query), *values))
+        async with self._pool.acquire() as connection:
+            return list(await connection.fetch(numbered(query), *values))
+
+    def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+        pages = self._pages(numbered(query), values)
+        try:
+            while True:
+                with self._errors():
+                    page = self._loop.run(_next(pages))
+                if page is None:
+                    return
+                for row in page:
+                    yield tuple(row)
+        finally:
+            with contextlib.suppress(Exception):
+                self._loop.run(pages.aclose())
+
+    async def _pages(self, query: str, values: Sequence[Any]) -> Any:
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            cursor = await connection.cursor(query, *values)
+            while page := await cursor.fetch(PAGE):
+                yield page
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        found = self.rows(
+            "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = ? AND tablename = '_settings'",
+            (self._schema,),
+        )
+        return bool(found)
+
+    def create(self, tables: Sequence[Table]) -> None:
+        """Make the schema and those tables that are not there; pgvector must be installed."""
+        with self._errors():
+            self._loop.run(self._created(tables))
+
+    async def _created(self, tables: Sequence[Table]) -> None:
+        async with self._own() as connection:
+            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
+            for table in tables:
+                for statement in table_statements(table):
+                    await connection.execute(statement)
+
+    def execute(self, statement: str) -> None:
+        """One statement of our own."""
+        with self._errors():
+            self._loop.run(self._executed(statement))
+
+    async def _executed(self, statement: str) -> None:
+        async with self._own() as connection:
+            await connection.execute(statement)
+
+    @contextlib.asynccontextmanager
+    async def _own(self) -> Any:
+        """The connection of the transaction that is open, or another one."""
+        if self._writer is not None:
+            yield self._writer
+            return
+        async with self._pool.acquire() as connection:
+            yield connection
+
+    def discard(self, tables: Sequence[Table]) -> None:
+        for table in tables:
+            self.execute(f"DROP TABLE IF EXISTS {table.name}")
+        left = self.rows(
+            "SELECT 1 FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS own"
+            " ON own.oid = relnamespace WHERE nspname = ? LIMIT 1",
+            (self._schema,),
+        )
+        if not left:
+            self.execute(f'DROP SCHEMA IF EXISTS "{self._schema}"')
+
+    def put(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            with self._errors():
+                self._loop.run(self._put(table, rows))
+
+    async def _put(self, table: Table, rows: Sequence[Row]) -> None:
+        names = physical_names(table)
+        columns = ", ".join(names)
+        changed = ", ".join(f"{name} = excluded.{name}" for name in names)
+        then = "NOTHING" if table.fixed else f"UPDATE SET {changed}"
+        async with self._own() as connection, connection.transaction():
+            stage = f"stage{table.name}"
+            await connection.execute(
+                f"CREATE TEMP TABLE {stage} ON COMMIT DROP AS SELECT {columns} FROM {table.name}"
+                " WITH NO DATA"
+            )
+            await connection.copy_records_to_table(
+                stage, columns=names, records=[physical_row(table, row) for row in rows]
+            )
+            await connection.execute(
+                f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {stage}"
+                f" ON CONFLICT ({_key(table)}) DO {then}"
+            )
+            await connection.execute(f"DROP TABLE {stage}")
+
+    def remove(self, table: Table, keys: Sequence[Row]) -> None:
+        if not keys:
+            return
+        names = table.key[: len(keys[0])]
+        where = " AND ".join(f"{name} = ${n}" for n, name in enumerate(names, 1))
+        with self._errors():
+            self._loop.run(self._removed(f"DELETE FROM {table.name} WHERE {where}", keys))
+
+    async def _removed(self, statement: str, keys: Sequence[Row]) -> None:
+        async with self._own() as connection, connection.transaction():
+            await connection.executemany(statement, keys)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self._writer is not None:  # one within another is part of it
+            yield
+            return
+        with self._errors():
+            connection = self._loop.run(self._pool.acquire())
+            transaction = connection.transaction()
+            self._loop.run(transaction.start())
+        self._writer, self._writing = connection, threading.get_ident()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._loop.run(transaction.rollback())
+            raise
+        else:
+            with self._errors():
+                self._loop.run(transaction.commit())
+        finally:
+            self._writer, self._writing = None, 0
+            with contextlib.suppress(Exception):
+                self._loop.run(self._pool.release(connection))
+
+    def lock(self) -> None:
+        """Hold an advisory lock for as long as this engine is open; it ends with the connection."""
+        with self._errors():
+            self._locked = self._loop.run(self._pool.acquire())
+            query = f"SELECT pg_try_advisory_lock({LOCK_KEY}, hashtext($1))"
+            got = self._loop.run(self._locked.fetchval(query, self._schema))
+            if not got:
+                holder = self._loop.run(self._locked.fetchval(_HOLDER, self._schema))
+        if not got:
+            raise LibraryLockedError(
+                f"{self.name}: {holder or 'another process'} is writing to this library; wait for"
+                " it to end"
+            )
+        told = f"lookalike writer {os.getpid()}"
+        with self._errors():
+            self._loop.run(self._locked.execute(f"SET application_name = '{told}'"))
+
+
+_HOLDER = f"""
+SELECT regexp_replace(application_name, '^lookalike writer ', 'process ')
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND classid = {LOCK_KEY} AND objid = hashtext($1)::oid LIMIT 1
+"""
+
+
+async def _next(pages: Any) -> Any:
+    try:
+        return await anext(pages)
+    except StopAsyncIteration:
+        return None
+
+
+def numbered(query: str) -> str:
+    """A query with ``$1`` for its first question mark, and so on."""
+    pieces = query.split("?")
+    return "".join(f"{piece}${n}" for n, piece in enumerate(pieces[:-1], 1)) + pieces[-1]
+
+
+def _key(table: Table) -> str:
+    return ", ".join("(sha256(path))" if name == "path" else name for name in table.key)
+
+
+def table_statements(table: Table) -> Iterator[str]:
+    """What makes a table, if it is not there."""
+    columns = [_definition(column) for column in _physical(table)]
+    long_key = "path" in table.key
+    key = [] if long_key else [f"PRIMARY KEY ({', '.join(table.key)})"]
+    if table.name == "_files":
+        columns.append(_LIVE)
+    yield f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join([*columns, *key])})"
+    if long_key:
+        yield f"CREATE UNIQUE INDEX IF NOT EXISTS {table.name}_key ON {table.name} ({_key(table)})"
+    yield from _INDEXES.get(table.name, ())
+
+
+_LIVE = (
+    "live boolean GENERATED ALWAYS AS"
+    " (record IS NOT NULL AND state IN ('indexed', 'unchanged', 'moved')) STORED"
+)
+_INDEXES = {
+    "_records": (
+        "CREATE UNIQUE INDEX IF NOT EXISTS _records_by_content ON _records (content_hash)",
+        "CREATE INDEX IF NOT EXISTS _records_by_number ON _records (number)",
+    ),
+    "_files": (
+        "CREATE INDEX IF NOT EXISTS _files_by_record ON _files (record) WHERE live",
+        "CREATE INDEX IF NOT EXISTS _files_by_foreign_id ON _files (foreign_id)"
+        " WHERE foreign_id IS NOT NULL",
+    ),
+    "_labels": ("CREATE INDEX IF NOT EXISTS _labels_by_label ON _labels (label)",),
+    "_histograms": (
+        "ALTER TABLE _histograms ALTER shares SET STORAGE EXTERNAL,"
+        " ALTER roots SET STORAGE EXTERNAL, ALTER squares SET STORAGE EXTERNAL",
+    ),
+}
+
+
+def _definition(column: Column) -> str:
+    if column.kind == "vector":
+        kind = f"halfvec({column.size})"
+    elif column.kind == "histogram":
+        kind = f"sparsevec({column.size})"
+    else:
+        kind = _TYPES[column.kind]
+    return f"{column.name} {kind}{'' if column.nullable else ' NOT NULL'}"
+
+
+def _physical(table: Table) -> Iterator[Column]:
+    """The columns of a table on PostgreSQL: a histogram is five of them."""
+    for column in table.columns:
+        if column.kind != "histogram":
+            yield column
+            continue
+        yield Column("total", "integer")
+        yield Column("spread", "real")
+        for name in ("shares", "roots", "squares"):
+            yield Column(name, "histogram", size=column.size)
+
+
+def physical_names(table: Table) -> list[str]:
+    """Names of a table's columns on PostgreSQL."""
+    return [column.name for column in _physical(table)]
+
+
+def physical_row(table: Table, row: Row) -> Row:
+    """A row as PostgreSQL's columns have it."""
+    out: list[Any] = []
+    for column, value in zip(table.columns, row, strict=True):
+        if column.kind == "histogram":
+            out.extend(_histogram_values(value))
+        elif column.kind == "text" and isinstance(value, str) and "\0" in value:
+            out.append(value.replace("\0", "\\x00"))  # PostgreSQL has no text with a zero byte
+        else:
+            out.append(value)
+    return tuple(out)
+
+
+def _histogram_values(histogram: SparseHistogram) -> Row:
+    """Total count, spread (sum of squares less 1 / bins), shares, their roots and squares."""
+    total = int(histogram.counts.sum())
+    shares = histogram.counts / total
+    spread = float((shares**2).sum()) - 1 / BINS
+    bins = histogram.bins
+    return total, spread, (bins, shares), (bins, np.sqrt(shares)), (bins, shares**2)
+
+
+# -- values of pgvector, as bytes ------------------------------------------------------------------
+
+
+async def _taught(connection: Any) -> None:
+    """Teach a connection pgvector's types; without pgvector it says what is missing."""
+    asyncpg = _asyncpg()
+    place = await connection.fetchval(
+        "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
+        " WHERE extname = 'vector'"
+    )
+    if place is None:
+        try:
+            await connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+        except asyncpg.PostgresError as error:
+            raise LibraryError(
+                f"the server lacks the extension vector ({_one_line(error)}); install pgvector, and"
+                " have an administrator run: CREATE EXTENSION vector"
+            ) from error
+        place = "public"
+    for kind, encoder, decoder in (
+        ("halfvec", _vector_bytes, _vector_from),
+        ("sparsevec", _sparse_bytes, _sparse_from),
+    ):
+        await connection.set_type_codec(
+            kind, schema=place, encoder=encoder, decoder=decoder, format="binary"
+        )
+
+
+def _vector_bytes(vector: NDArray[Any]) -> bytes:
+    return struct.pack(">hh", len(vector), 0) + np.asarray(vector, ">f2").tobytes()
+
+
+def _vector_from(data: bytes) -> NDArray[np.float16]:
+    return np.frombuffer(data, ">f2", offset=4).astype(np.float16)
+
+
+def _sparse_bytes(pair: tuple[NDArray[Any], NDArray[Any]]) -> bytes:
+    bins, values = pair
+    head = struct.pack(">iii", BINS, len(bins), 0)
+    return head + np.asarray(bins, ">i4").tobytes() + np.asarray(values, ">f4").tobytes()
+
+
+def _sparse_from(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    _, count, _ = struct.unpack_from(">iii", data)
+    bins = np.frombuffer(data, ">i4", count, 12).astype(np.int32)
+    return bins, np.frombuffer(data, ">f4", count, 12 + 4 * count).astype(np.float32)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _asyncpg() -> Any:
+    try:
+        import asyncpg
+    except ImportError as error:
+        raise MissingExtraError("a library on PostgreSQL", "postgres") from error
+    return asyncpg
+
+
+def _tls(address: Address) -> Any:
+    """Encrypted and certain of whom it talks to off this machine, unless ``sslmode`` says else."""
+    mode = address.options.get("sslmode")
+    if mode is not None:
+        return mode
+    return None if address.local else ssl.create_default_context()
+
+
+class _Loop:
+    """An event loop in a thread of its own, for callers that wait."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Awaitable[T]) -> T:
+        """The result of what is awaited; an interrupt ends it."""
+        future: Future[T] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+def _awaited(work: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    async def wait() -> T:
+        return await work
+
+    return wait()
