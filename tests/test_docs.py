@@ -21,6 +21,8 @@ from lookalike import Library, conditions
 from lookalike.cli.main import build_parser
 from lookalike.conditions import COLUMNS, Kind, parse_condition
 from lookalike.errors import InputError
+from lookalike.present.table import aligned
+from lookalike.query.similar import OPTIONS
 from lookalike.side_tables import TableOptions
 from lookalike.stores import SqliteStore
 
@@ -75,7 +77,7 @@ def test_commands_page_is_the_help_of_the_commands() -> None:
     assert written == module.commands_page(), "run: python tools/write_command_docs.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.de.md", "docs/conditions.md"])
+@pytest.mark.parametrize("page", ["README.md", "README.de.md", "docs/conditions.md", "docs/sql.md"])
 def test_every_command_on_a_page_parses(page: str) -> None:
     lines = [
         line.partition("#")[0].partition("|")[0]
@@ -148,6 +150,30 @@ def test_examples_with_side_tables_find_pictures_by_their_rows(converted: Librar
     assert len(names('conversions."download size" is null')) == 10
     for text in (*several, *rows):
         assert str(parse_condition(str(parse_condition(text)))) == str(parse_condition(text))
+
+
+def test_statements_on_the_page_give_what_it_shows(sold: Library) -> None:
+    statements, shown = blocks("docs/sql.md", "sql"), blocks("docs/sql.md", "text")
+    assert len(statements) == len(shown) >= 4
+    for statement, lines in zip(statements, shown, strict=True):
+        result = sold.sql(statement)
+        assert list(aligned(result.columns, result.rows)) == lines.splitlines(), statement
+
+
+def test_python_of_the_sql_page_runs(sold: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = blocks("docs/sql.md", "python")
+    exec(example, {"library": sold})
+    assert capsys.readouterr().out.splitlines() == ["('format', 'count')", "PNG 12"]
+
+
+def test_the_sql_page_names_every_table_column_and_option(sold: Library) -> None:
+    text = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+    for name, columns in {**sold.sql_tables(), "similar": ()}.items():
+        assert f"`{name}" in text or name == "conversions"
+        for column in columns if name != "conversions" else ():
+            assert f"`{column.name}`" in text
+    for option in OPTIONS:
+        assert f"'{option.partition('=')[0]}" in text
 
 
 def test_conditions_that_are_said_to_mean_the_same_do() -> None:
