@@ -39,7 +39,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
-    "side_tables": MIDDLE,
+    "side_tables": {*MIDDLE, "query"},
     "maps": MIDDLE,
     "homes": MIDDLE,
     "library": {

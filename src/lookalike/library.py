@@ -865,6 +865,13 @@ class Library:
         with self._home.errors(), self._writing() as store:
             return change_by_sql(store, self.search, statement)
 
+    def records_named(self, texts: Sequence[str]) -> list[UUID | None]:
+        """The records that texts name (ids, foreign ids, paths); None where one names none."""
+        from lookalike.side_tables import records_named
+
+        with self._home.errors():
+            return records_named(self._reader(), texts)
+
     def sql_tables(self) -> dict[str, tuple[Column, ...]]:
         """The tables that statements read, with their columns."""
         with self._home.errors():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
 from lookalike.conditions import (
@@ -20,10 +20,13 @@ from lookalike.conditions import (
     Like,
     Not,
     Or,
+    Some,
     Test,
     Under,
     Value,
+    is_of_table,
 )
+from lookalike.errors import InputError
 from lookalike.stores.run import display_path, inside
 from lookalike.stores.server.engine import Words
 
@@ -95,6 +98,10 @@ class _Clauses:
         match test:
             case Under(folder):
                 return Sql("(f.path > ? AND f.path < ?)", inside(os.fsencode(folder)))
+            case Some():
+                return _refuse_side_table(test)
+            case _ if is_of_table(test.column):
+                return _refuse_side_table(test)
             case IsNull(column) if column == LABEL:
                 return Sql("r.id NOT IN (SELECT record FROM _labels)")
             case Compare(column, "!=", value) if column == LABEL:
@@ -154,6 +161,10 @@ class _Clauses:
         if column == "path":
             return Sql("?", (os.fsencode(value),))
         return Sql("?", (_displayed(value),))
+
+
+def _refuse_side_table(test: Test) -> NoReturn:
+    raise InputError(f"{test}: this server's library has no side tables yet; ask a local one")
 
 
 def _joined(word: str, parts: Sequence[Sql]) -> Sql:
