@@ -5,7 +5,9 @@
     condition    =  conjunction {"or" conjunction}
     conjunction  =  negation {"and" negation}
     negation     =  {"not"} predicate
-    predicate    =  "(" condition ")"  |  "under" text  |  column test
+    predicate    =  "(" condition ")"  |  "under" text  |  rows  |  column test
+    rows         =  "some" table ["(" condition ")"]
+    column       =  name  |  table "." name
     test         =  sign value
                  |  ["not"] "like" text
                  |  ["not"] "in" "(" value {"," value} ")"
@@ -14,6 +16,7 @@
     sign         =  "="  |  "!="  |  "<>"  |  "<"  |  "<="  |  ">"  |  ">="
     value        =  number  |  text
     text         =  "'" characters, a quote among them doubled "'"
+    name         =  letters, digits and _  |  '"' characters, such a quote among them doubled '"'
 
 Words are taken in either case. Columns are ``COLUMNS``. Examples: ``width >= 3000 and format =
 'jpeg'``, ``taken between '2020-05' and '2020-06' or taken is null``, ``under '~/Pictures' and not
@@ -34,6 +37,11 @@ name like 'IMG%'``.
   what another table calls the picture, null if none does.
 - ``path`` is the absolute path; ``folder`` and ``name`` are its two parts, in which bytes that are
   no text are written as backslash escapes. ``path like`` looks at these.
+- ``conversions.keyword`` is a column of a side table, whose key says to which picture a row
+  belongs. A test holds if it does for one of the picture's rows, ``!=`` if no row is equal, ``is
+  null`` if no row has a value there. It is never unknown, not of pictures without rows either.
+- ``some conversions (keyword = 'bee' and country = 'DE')`` holds if one row makes the whole
+  condition true, in which columns are the table's; ``some conversions`` if there is any row.
 - ``under`` holds for files in that folder or below it; ``~`` and relative folders are made
   absolute.
 
@@ -45,12 +53,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, NoReturn, TypeGuard, get_args
 
 from lookalike.errors import InputError
+from lookalike.types import ColumnKind, SideTable
 
 Value = int | float | str
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -65,6 +74,8 @@ class Kind(StrEnum):
     """A text as well: ISO 8601 to the second, without time zone."""
     ID = "an id"
     """A text as well: a UUID in small letters."""
+    OTHER = "of a side table"
+    """What the table says that it is: a number or a text."""
 
 
 COLUMNS: Mapping[str, Kind] = {
@@ -109,7 +120,9 @@ _TIME = re.compile(
     r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2})?)?)?)?)?", re.IGNORECASE
 )
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_KEYWORDS = frozenset({"and", "between", "in", "is", "like", "not", "null", "or", "under"})
+_KEYWORDS = frozenset({"and", "between", "in", "is", "like", "not", "null", "or", "some", "under"})
+_OF_TABLE = re.compile(r"[a-z_][a-z_0-9]*\.")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
 # -- the tree --------------------------------------------------------------------------------------
@@ -155,7 +168,7 @@ class Compare:
     value: Value
 
     def __str__(self) -> str:
-        return f"{self.column} {self.operator} {_literal(self.value)}"
+        return f"{_written(self.column)} {self.operator} {_literal(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +179,7 @@ class Like:
     pattern: str
 
     def __str__(self) -> str:
-        return f"{self.column} like {_literal(self.pattern)}"
+        return f"{_written(self.column)} like {_literal(self.pattern)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +190,7 @@ class In:
     values: tuple[Value, ...]
 
     def __str__(self) -> str:
-        return f"{self.column} in ({', '.join(map(_literal, self.values))})"
+        return f"{_written(self.column)} in ({', '.join(map(_literal, self.values))})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +202,8 @@ class Between:
     high: Value
 
     def __str__(self) -> str:
-        return f"{self.column} between {_literal(self.low)} and {_literal(self.high)}"
+        values = f"{_literal(self.low)} and {_literal(self.high)}"
+        return f"{_written(self.column)} between {values}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +213,7 @@ class IsNull:
     column: str
 
     def __str__(self) -> str:
-        return f"{self.column} is null"
+        return f"{_written(self.column)} is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +226,24 @@ class Under:
         return f"under {_literal(self.folder)}"
 
 
-Test = Compare | Like | In | Between | IsNull | Under
+@dataclass(frozen=True, slots=True)
+class Some:
+    """One of the picture's rows in a side table makes ``condition`` true; None holds for any row.
+
+    All tests in ``condition`` are of the table's columns.
+    """
+
+    table: str
+    condition: Condition | None = None
+
+    def __str__(self) -> str:
+        within = "" if self.condition is None else f" ({_bare(self.condition)})"
+        return f"some {self.table}{within}"
+
+
+ColumnTest = Compare | Like | In | Between | IsNull
+"""A test of one column, of the picture (``name``) or of a side table (``table.name``)."""
+Test = ColumnTest | Under | Some
 """What is true, false or unknown of one picture by itself."""
 Condition = And | Or | Not | Test
 
@@ -227,6 +258,38 @@ def _literal(value: Value) -> str:
     return repr(value)
 
 
+def _written(column: str) -> str:
+    """A column as it is written in a condition."""
+    if not is_of_table(column):
+        return column
+    table, _, name = column.partition(".")
+    if _PLAIN_NAME.fullmatch(name) is None:
+        name = '"' + name.replace('"', '""') + '"'
+    return f"{table}.{name}"
+
+
+def _bare(condition: Condition) -> Condition:
+    """What stands within some: names of columns without their table's, as far as they can."""
+    match condition:
+        case And(parts):
+            return And(tuple(map(_bare, parts)))
+        case Or(parts):
+            return Or(tuple(map(_bare, parts)))
+        case Not(part):
+            return Not(_bare(part))
+        case Some() | Under():
+            return condition
+        case _:
+            _, _, name = condition.column.partition(".")
+            plain = _PLAIN_NAME.fullmatch(name) is not None and name.lower() not in _KEYWORDS
+            return replace(condition, column=name) if plain else condition
+
+
+def is_of_table(column: str) -> bool:
+    """Whether a column is one of a side table: ``table.name``."""
+    return _OF_TABLE.match(column) is not None
+
+
 def uses_files(condition: Condition) -> bool:
     """Whether a condition speaks of files, or of records alone."""
     match condition:
@@ -236,8 +299,83 @@ def uses_files(condition: Condition) -> bool:
             return uses_files(part)
         case Under():
             return True
+        case Some():
+            return False
         case _:
             return condition.column in FILE_COLUMNS
+
+
+# -- side tables -----------------------------------------------------------------------------------
+
+
+def resolved(
+    condition: Condition, tables: Sequence[SideTable], within: str | None = None
+) -> Condition:
+    """The same with columns of side tables spelled as the tables have them.
+
+    ``within``: the table of whose rows it speaks. Raises InputError for tables and columns that do
+    not exist, and values that do not fit.
+    """
+    match condition:
+        case And(parts):
+            return And(tuple(resolved(part, tables, within) for part in parts))
+        case Or(parts):
+            return Or(tuple(resolved(part, tables, within) for part in parts))
+        case Not(part):
+            return Not(resolved(part, tables, within))
+        case Some(name, inner) if within is None:
+            table = _table(condition, name, tables)
+            own = None if inner is None else resolved(inner, tables, table.name)
+            return Some(table.name, own)
+        case Some() | Under():
+            return condition if within is None else _out_of_place(condition, within)
+        case _ if is_of_table(condition.column):
+            return _resolved_test(condition, tables, within)
+        case _:
+            return condition if within is None else _out_of_place(condition, within)
+
+
+def _out_of_place(condition: Condition, within: str) -> NoReturn:
+    problem = f"speaks of the picture, and stands within some {within}"
+    raise InputError(f"{condition}: {problem}; move it out")
+
+
+def _table(condition: Condition, name: str, tables: Sequence[SideTable]) -> SideTable:
+    found = next((table for table in tables if table.name == name.lower()), None)
+    if found is None:
+        known = ", ".join(table.name for table in tables) or "none yet (lookalike table add)"
+        _fail(str(condition), 1, f"no side table {name!r}", f"tables are {known}")
+    return found
+
+
+def _resolved_test(test: ColumnTest, tables: Sequence[SideTable], within: str | None) -> ColumnTest:
+    name, _, wanted = test.column.partition(".")
+    table = _table(test, name, tables)
+    if within is not None and table.name != within:
+        _out_of_place(test, within)
+    column = table.column(wanted)
+    if column is None:
+        names = ", ".join(one.name for one in table.columns)
+        _fail(str(test), 1, f"no column {wanted!r} in {table.name}", f"columns are {names}")
+    text = column.kind is ColumnKind.TEXT
+    kind, cure = (Kind.TEXT, "quote it") if text else (Kind.NUMBER, "write it without quotes")
+    for value in _values(test):
+        if isinstance(value, str) is not text:
+            problem = f"{column.name} is {kind} and {_shown(_literal(value))} is none"
+            _fail(str(test), 1, problem, cure)
+    return replace(test, column=f"{table.name}.{column.name}")
+
+
+def _values(test: ColumnTest) -> tuple[Value, ...]:
+    match test:
+        case Compare(_, _, value) | Like(_, value):
+            return (value,)
+        case In(_, values):
+            return values
+        case Between(_, low, high):
+            return (low, high)
+        case IsNull():
+            return ()
 
 
 # -- from text -------------------------------------------------------------------------------------
@@ -256,7 +394,7 @@ def parse_condition(text: str) -> Condition:
 class _Token:
     """A piece of text. ``position`` counts characters from 1; the end is a token of its own."""
 
-    kind: Literal["word", "text", "number", "sign", "end"]
+    kind: Literal["word", "name", "text", "number", "sign", "end"]
     text: str
     position: int
 
@@ -268,6 +406,8 @@ _TOKEN = re.compile(
     r"""\s+
     | (?P<text>'(?:[^']|'')*')
     | (?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<name>(?:[A-Za-z_][A-Za-z_0-9]*\.)?"(?:[^"]|"")+"
+        | [A-Za-z_][A-Za-z_0-9]*\.[A-Za-z_][A-Za-z_0-9]*)
     | (?P<word>[A-Za-z_][A-Za-z_0-9]*)
     | (?P<sign><=|>=|<>|!=|[=<>(),])
     """,
@@ -297,6 +437,8 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._next = 0
         self._nesting = self._tests = self._values = 0
+        self._within: str | None = None
+        """The side table whose rows are spoken of."""
 
     # -- the grammar -----------------------------------------------------------------------------
 
@@ -341,9 +483,25 @@ class _Parser:
         self._tests += 1
         if self._tests > MAX_TESTS:
             self._refuse(self._peek(), f"more than {MAX_TESTS} tests", "use in (...) for many")
+        if self._peek().is_word("under", "some") and self._within is not None:
+            self._unexpected(f"here stands a column of {self._within}, not or (")
         if self._took("under"):
             return self._under()
-        return self._test(self._column())
+        return self._some() if self._took("some") else self._test(self._column())
+
+    def _some(self) -> Condition:
+        token = self._peek()
+        if token.kind != "word" or token.is_word(*_KEYWORDS):
+            self._unexpected("some takes the name of a side table")
+        table, condition = self._take().text.lower(), None
+        if self._peek().text == "(":
+            self._descend()
+            self._within = table
+            condition = self._condition()
+            self._within = None
+            self._nesting -= 1
+            self._expect(")", "close the parenthesis")
+        return Some(table, condition)
 
     def _test(self, column: str) -> Condition:
         if self._peek().kind == "sign" and self._peek().text not in ("(", ")", ","):
@@ -371,9 +529,10 @@ class _Parser:
         return Compare(column, operator, self._value(column))
 
     def _like(self, column: str) -> Condition:
-        if COLUMNS[column] in (Kind.NUMBER, Kind.ID):
+        kind = self._kind(column)
+        if kind in (Kind.NUMBER, Kind.ID):
             word = self._tokens[self._next - 1]
-            problem = f"like at {word.position} compares text, and {column} is {COLUMNS[column]}"
+            problem = f"like at {word.position} compares text, and {column} is {kind}"
             self._refuse(word, problem, "use = != < <= > >=, in or between")
         return Like(column, self._string("like takes a pattern in single quotes, like 'IMG%'"))
 
@@ -400,6 +559,10 @@ class _Parser:
     def _column(self) -> str:
         token = self._peek()
         name = token.text.lower()
+        if token.kind == "name":
+            return self._column_of_table()
+        if self._within is not None and token.kind == "word" and name not in _KEYWORDS:
+            return f"{self._within}.{self._take().text}"
         if token.kind != "word" or name in _KEYWORDS:
             self._unexpected(f"here stands a column ({', '.join(COLUMNS)}), not, under or (")
         if name not in COLUMNS:
@@ -408,16 +571,38 @@ class _Parser:
         self._take()
         return name
 
+    def _column_of_table(self) -> str:
+        """``table.name``, or within some a name in double quotes."""
+        token = self._peek()
+        dotted = not token.text.startswith('"')
+        table, _, name = token.text.partition(".") if dotted else (self._within, "", token.text)
+        if table is None or self._within not in (None, table.lower()):
+            whose = "of the picture" if self._within is None else f"of {self._within}"
+            self._unexpected(f"here stands the name of a column {whose}")
+        if name.startswith('"'):
+            name = name[1:-1].replace('""', '"')
+        if not name.isprintable() or len(name) > MAX_LENGTH:
+            problem = f"the name at {token.position} is none"
+            self._refuse(token, problem, "write it as the table does")
+        self._take()
+        return f"{table.lower()}.{name}"
+
+    @staticmethod
+    def _kind(column: str) -> Kind:
+        return Kind.OTHER if is_of_table(column) else COLUMNS[column]
+
     # -- values ----------------------------------------------------------------------------------
 
     def _value(self, column: str) -> Value:
         """A value that fits the column."""
-        token, kind = self._peek(), COLUMNS[column]
+        token, kind = self._peek(), self._kind(column)
         if token.kind not in ("number", "text"):
-            self._unexpected(_value_cure(token, column))
+            self._unexpected(_value_cure(token, column, kind))
         self._values += 1
         if self._values > MAX_VALUES:
             self._refuse(token, f"more than {MAX_VALUES} values", "ask in several searches")
+        if kind is Kind.OTHER:
+            return self._number() if token.kind == "number" else self._string("")
         if (token.kind == "number") is not (kind is Kind.NUMBER):
             shown = f"{_shown(token.text)} at {token.position}"
             problem = f"{column} is {kind} and {shown} is a {token.kind}"
@@ -521,13 +706,15 @@ def _is_encodable(value: str) -> bool:
     return True
 
 
-def _value_cure(token: _Token, column: str) -> str:
+def _value_cure(token: _Token, column: str, kind: Kind) -> str:
     """What to write where a value is missing."""
     if token.is_word("null"):
         return f"write {column} is null or {column} is not null"
-    if token.is_word(*COLUMNS):
+    if token.kind == "name" and token.text.startswith('"'):
+        return "text stands in single quotes"
+    if token.kind == "name" or token.is_word(*COLUMNS):
         return "a column is compared with a value, not with a column"
-    if COLUMNS[column] is Kind.NUMBER:
+    if kind is Kind.NUMBER:
         return f"{column} is compared with a number"
     example = token.text if token.kind == "word" and token.text.lower() not in _KEYWORDS else "text"
     return f"text stands in single quotes: '{_shown(example)}'"

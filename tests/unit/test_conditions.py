@@ -32,15 +32,18 @@ from lookalike.conditions import (
     Like,
     Not,
     Or,
+    Some,
     Test,
     Under,
     Value,
     parse_condition,
+    resolved,
     uses_files,
 )
 from lookalike.errors import InputError
 from lookalike.stores import SqliteStore, schema
 from lookalike.stores.run import display_path
+from lookalike.types import Column, ColumnKind, SideTable
 
 WIDE, TALL, OLD = Compare("width", ">", 3), Compare("height", ">", 4), Compare("taken", "<", "2001")
 
@@ -80,6 +83,20 @@ WIDE, TALL, OLD = Compare("width", ">", 3), Compare("height", ">", 4), Compare("
         ("under '/a/b'", Under("/a/b")),
         ("not under '/a/b/../c/'", Not(Under("/a/c"))),
         ("under '/'", Under("/")),
+        ("Sales.n > 3", Compare("sales.n", ">", 3)),
+        ("sales.Word = 'a'", Compare("sales.Word", "=", "a")),
+        ("sales.and is null", IsNull("sales.and")),
+        ('sales."a ""b"".c" in (1, \'x\')', In('sales.a "b".c', (1, "x"))),
+        ("some sales", Some("sales")),
+        ("not SOME Sales (n > 3)", Not(Some("sales", Compare("sales.n", ">", 3)))),
+        (
+            "some sales (word like 'a%' and not \"or\" = 2)",
+            Some(
+                "sales",
+                And((Like("sales.word", "a%"), Not(Compare("sales.or", "=", 2)))),
+            ),
+        ),
+        ("some sales (sales.width > 3)", Some("sales", Compare("sales.width", ">", 3))),
     ],
 )
 def test_a_test_is_a_column_an_operator_and_values(text: str, condition: Condition) -> None:
@@ -186,7 +203,7 @@ def test_conditions_on_files_are_told_from_those_on_records() -> None:
         ("width like '3%'", "like at 7 compares text, and width is a number; use ="),
         ("name like 3", "unexpected '3' at 11; like takes a pattern in single quotes"),
         ("name = cat", "unexpected 'cat' at 8; text stands in single quotes: 'cat'"),
-        ('name = "cat"', "unexpected '\"' at 8; text stands in single quotes"),
+        ('name = "cat"', "unexpected '\"cat\"' at 8; text stands in single quotes"),
         ("name = 'cat", 'unexpected "\'" at 8; close the quotation'),
         ("camera = null", "unexpected 'null' at 10; write camera is null"),
         ("camera is 'x'", "unexpected 'x' at 11; is asks for null"),
@@ -214,6 +231,22 @@ def test_conditions_on_files_are_told_from_those_on_records() -> None:
         ("(" * 100_000, "nests deeper"),
         (" or ".join(["width > 3"] * (MAX_TESTS + 1)), f"more than {MAX_TESTS} tests"),
         (f"width in (1{',1' * MAX_VALUES})", f"more than {MAX_VALUES} values"),
+        ("some", "ends too early at 5; some takes the name of a side table"),
+        ("some 'sales'", "unexpected 'sales' at 6; some takes the name"),
+        ("some sales.n", "unexpected 'sales.n' at 6; some takes the name"),
+        ("some sales ()", "unexpected ')' at 13; here stands a column"),
+        ("some sales (n > 3", "ends too early at 18; close the parenthesis"),
+        ("some sales (under '/')", "unexpected 'under' at 13; here stands a column of sales"),
+        ("some sales (some sales)", "unexpected 'some' at 13; here stands a column of sales"),
+        (
+            "some sales (other.n > 3)",
+            "unexpected 'other.n' at 13; here stands the name of a column",
+        ),
+        ('"n" > 3', "unexpected '\"n\"' at 1; here stands the name of a column of the picture"),
+        ("sales.n > width", "unexpected 'width' at 11; a column is compared with a value"),
+        ("width > sales.n", "unexpected 'sales.n' at 9; a column is compared with a value"),
+        ("sales. > 3", "unexpected '.' at 6"),
+        ('sales."a\nb" > 3', "the name at 1 is none"),
     ],
 )
 def test_what_is_no_condition_is_refused_in_one_line(text: str, words: str) -> None:
@@ -271,27 +304,34 @@ def any_folders() -> st.SearchStrategy[str]:
     return TEXTS.map(lambda text: os.path.abspath("/" + text))
 
 
-def leaves(
-    values: Callable[[str], st.SearchStrategy[Value]],
-    patterns: st.SearchStrategy[str],
-    folders: st.SearchStrategy[str],
-) -> st.SearchStrategy[Condition]:
-    """Single tests of every kind."""
-    columns = st.sampled_from(sorted(COLUMNS))
-    texts = columns.filter(lambda column: COLUMNS[column] not in (Kind.NUMBER, Kind.ID))
+NUMBER_COLUMNS, TEXT_COLUMNS = ("n", "Price", "and"), ("word", 'odd "x".y', "größe")
+TABLES = {"sales": "foreign_id", "by_name": "name", "by_path": "path", "by_id": "id"}
+"""Side tables and what their keys match; all have the columns above, and ``key``."""
+
+SIDE_NUMBERS: list[Any] = [None, -1, 0, 2, 1000]
+SIDE_TEXTS: list[Any] = [None, "", "bee", "Bee", "it's", "é"]
+
+
+def row_leaves(table: str) -> st.SearchStrategy[Condition]:
+    """Single tests of a side table's columns."""
     operators = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
-    return st.one_of(
-        columns.flatmap(lambda c: st.builds(Compare, st.just(c), operators, values(c))),
-        columns.flatmap(lambda c: st.builds(Between, st.just(c), values(c), values(c))),
-        columns.flatmap(
-            lambda c: st.builds(
-                In, st.just(c), st.lists(values(c), min_size=1, max_size=4).map(tuple)
-            )
-        ),
-        st.builds(Like, texts, patterns),
-        st.builds(IsNull, columns),
-        st.builds(Under, folders),
-    )
+    numbers = st.sampled_from([-1, 0, 0.5, 2, 1000.0])
+    texts = st.sampled_from([*SIDE_TEXTS[1:], "b"])
+
+    def tests(name: str) -> st.SearchStrategy[Condition]:
+        column = st.just(f"{table}.{name}")
+        values: st.SearchStrategy[Any] = numbers if name in NUMBER_COLUMNS else texts
+        several = st.lists(values, min_size=1, max_size=3).map(tuple)
+        like = st.sampled_from(["b%", "%", "_ee", "IT'S"])
+        return st.one_of(
+            st.builds(Compare, column, operators, values),
+            st.builds(Between, column, values, values),
+            st.builds(In, column, several),
+            st.builds(IsNull, column),
+            *([] if name in NUMBER_COLUMNS else [st.builds(Like, column, like)]),
+        )
+
+    return st.sampled_from([*NUMBER_COLUMNS, *TEXT_COLUMNS]).flatmap(tests)
 
 
 def trees(tests: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
@@ -307,7 +347,41 @@ def trees(tests: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
 def levels(tree: Condition) -> int:
     if isinstance(tree, Not):
         return 1 + levels(tree.part)
+    if isinstance(tree, Some):
+        return 1 if tree.condition is None else 1 + levels(tree.condition)
     return 1 + max(map(levels, tree.parts)) if isinstance(tree, And | Or) else 1
+
+
+SIDE_TESTS: st.SearchStrategy[Condition] = st.sampled_from(sorted(TABLES)).flatmap(
+    lambda table: st.one_of(
+        row_leaves(table),
+        st.builds(Some, st.just(table), st.one_of(st.none(), trees(row_leaves(table)))),
+    )
+)
+
+
+def leaves(
+    values: Callable[[str], st.SearchStrategy[Value]],
+    patterns: st.SearchStrategy[str],
+    folders: st.SearchStrategy[str],
+) -> st.SearchStrategy[Condition]:
+    """Single tests of every kind."""
+    columns = st.sampled_from(sorted(COLUMNS))
+    texts = columns.filter(lambda column: COLUMNS[column] not in (Kind.NUMBER, Kind.ID))
+    operators = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+    return st.one_of(
+        SIDE_TESTS,
+        columns.flatmap(lambda c: st.builds(Compare, st.just(c), operators, values(c))),
+        columns.flatmap(lambda c: st.builds(Between, st.just(c), values(c), values(c))),
+        columns.flatmap(
+            lambda c: st.builds(
+                In, st.just(c), st.lists(values(c), min_size=1, max_size=4).map(tuple)
+            )
+        ),
+        st.builds(Like, texts, patterns),
+        st.builds(IsNull, columns),
+        st.builds(Under, folders),
+    )
 
 
 @given(tree=trees(leaves(any_values, TEXTS, any_folders())))
@@ -317,7 +391,22 @@ def test_a_tree_parses_back_from_its_text(tree: Condition) -> None:
     assert str(parsed) == str(tree)
 
 
-WORDS = ["and", "or", "not", "like", "in", "between", "is", "null", "under", *COLUMNS]
+WORDS = [
+    "some",
+    "sales",
+    "sales.n",
+    '"n"',
+    "and",
+    "or",
+    "not",
+    "like",
+    "in",
+    "between",
+    "is",
+    "null",
+    "under",
+    *COLUMNS,
+]
 SIGNS = ["=", "!=", "<", "<=", ">", ">=", "(", ")", ",", "-", ".", "1", "'x'", "'2020'"]
 
 
@@ -357,20 +446,60 @@ def holds(condition: Condition, row: Row) -> bool | None:
 def says(test: Test, row: Row) -> bool | None:
     """What a single test says of one file."""
     match test:
-        case _ if not isinstance(test, Under) and test.column == "label":
+        case Some(table, condition):
+            return any(condition is None or holds_of(condition, one) for one in row["side"][table])
+        case Under(folder):
+            return Path(folder) in Path(row["path"]).parents
+        case _ if "." in test.column:
+            return says_of_rows(test, row["side"][test.column.partition(".")[0]])
+        case _ if test.column == "label":
             return says_of_labels(test, row)
+        case _:
+            return says_of_value(test, row)
+
+
+def says_of_value(test: Compare | Between | In | Like | IsNull, row: Row) -> bool | None:
+    """What a test says of the one value that a column has."""
+    match test:
         case Compare(column, operator, value):
             return compared(row, column, operator, value)
         case Between(column, low, high):
             return both(compared(row, column, ">=", low), compared(row, column, "<=", high))
         case In(column, values):
-            return holds(Or(tuple(Compare(column, "=", value) for value in values)), row)
+            equal = (compared(row, column, "=", value) for value in values)
+            return negated(both(*map(negated, equal)))
         case Like(column, pattern):
             return liked(row, column, pattern)
         case IsNull(column):
             return row[column] is None
-        case Under(folder):
-            return Path(folder) in Path(row["path"]).parents
+
+
+def holds_of(condition: Condition, one: Row) -> bool | None:
+    """What a condition says of one row of a side table."""
+    match condition:
+        case And(parts):
+            return both(*(holds_of(part, one) for part in parts))
+        case Or(parts):
+            return negated(both(*(negated(holds_of(part, one)) for part in parts)))
+        case Not(part):
+            return negated(holds_of(part, one))
+        case Some() | Under():
+            raise AssertionError(condition)
+        case _:
+            name = condition.column.partition(".")[2]
+            column = "width" if name in NUMBER_COLUMNS else "camera"
+            return says(replace(condition, column=column), {column: one[name]})
+
+
+def says_of_rows(test: Compare | Between | In | Like | IsNull, rows: list[Row]) -> bool:
+    """Of several rows one must fit, and none may if they are to differ from a value."""
+    match test:
+        case IsNull():
+            return all(holds_of(test, one) for one in rows)
+        case Compare(column, "!=", value):
+            return not any(holds_of(Compare(column, "=", value), one) for one in rows)
+        case _:
+            return any(holds_of(test, one) for one in rows)
 
 
 def says_of_labels(test: Compare | Between | In | Like | IsNull, row: Row) -> bool:
@@ -559,6 +688,35 @@ def fill(folder: Path, found: list[Row], files: Files) -> list[Row]:
     ]
 
 
+def add_side_tables(folder: Path, rows: list[Row], seed: int) -> None:
+    """Write the side tables, and note in every file's row which of theirs belong to its record."""
+    rng = random.Random(seed)
+    key_of: dict[str, Callable[[Row], str | None]] = {
+        "foreign_id": lambda row: row["foreign_id"],
+        "name": lambda row: displayed(row["name"]),
+        "path": lambda row: f"{displayed(row['folder']).rstrip('/')}/{displayed(row['name'])}",
+        "id": lambda row: str(UUID(bytes=row["id"])),
+    }
+    names = ["key", *NUMBER_COLUMNS, *TEXT_COLUMNS]
+    kinds = [ColumnKind.TEXT, ColumnKind.INTEGER, ColumnKind.REAL, ColumnKind.INTEGER]
+    kinds += [ColumnKind.TEXT] * len(TEXT_COLUMNS)
+    columns = tuple(Column(name, kind) for name, kind in zip(names, kinds, strict=True))
+    with contextlib.closing(SqliteStore(folder, write=True)) as store:
+        for table, matches in TABLES.items():
+            keys = [key_of[matches](row) for row in rows] + [None, "other"]
+            own = [
+                dict.fromkeys(["key"], rng.choice(keys))
+                | {name: rng.choice(SIDE_NUMBERS) for name in NUMBER_COLUMNS}
+                | {name: rng.choice(SIDE_TEXTS) for name in TEXT_COLUMNS}
+                for _ in range(rng.randrange(12))
+            ]
+            batch = [[one[name] for one in own] for name in names]
+            store.put_table(SideTable(table, "key", matches, columns), [batch])
+            for row in rows:
+                mine = {key_of[matches](one) for one in rows if one["id"] == row["id"]} - {None}
+                row.setdefault("side", {})[table] = [one for one in own if one["key"] in mine]
+
+
 def id_of(number: int) -> bytes:
     """Ids that end in zero bytes and do not ascend with the number."""
     return bytes([number * 101 % 256, 128, *bytes(14)])
@@ -573,6 +731,7 @@ def test_sqlite_finds_what_plain_python_finds(
 ) -> None:
     folder = tmp_path_factory.mktemp("catalogue")
     rows = fill(folder, *drawn(seed))
+    add_side_tables(folder, rows, seed)
     store = SqliteStore(folder)
     for condition in asked:
         expected = sorted({row["id"] for row in rows if holds(condition, row)})
@@ -668,3 +827,50 @@ def test_sqlite_takes_the_most_tests_and_values(catalogue: SqliteStore) -> None:
     assert len(catalogue.matching(parse_condition(f"width in ({values})"))) == 1
     longest = "\udcff" * MAX_LENGTH
     assert len(catalogue.matching(parse_condition(f"name like '{longest}'"))) == 0
+
+
+# -- side tables -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "sale.n = 3",
+            "sale.n = 3: no side table 'sale'; tables are by_id, by_name, by_path, sales",
+        ),
+        ("some sale", "no side table 'sale'"),
+        ("width > 3 or not some sale (n = 3)", "some sale (n = 3): no side table 'sale'"),
+        ("sales.m = 3", "no column 'm' in sales; columns are key, n, Price, and, word"),
+        ("some sales (m = 3)", "no column 'm' in sales"),
+        ("sales.n = 'x'", "n is a number and 'x' is none; write it without quotes"),
+        ("sales.word in ('x', 3)", "word is a text and 3 is none; quote it"),
+        ("sales.n like '3%'", "n is a number and '3%' is none"),
+        ("some sales (n between 1 and 'x')", "n is a number and 'x' is none"),
+    ],
+)
+def test_conditions_on_side_tables_fit_them(tmp_path: Path, text: str, words: str) -> None:
+    rows = fill(tmp_path, *drawn(0))
+    add_side_tables(tmp_path, rows, 0)
+    with contextlib.closing(SqliteStore(tmp_path)) as store:
+        with pytest.raises(InputError) as caught:
+            store.matching(parse_condition(text))
+        assert words in str(caught.value)
+
+
+def test_names_in_conditions_are_those_of_the_table_in_any_case(catalogue: SqliteStore) -> None:
+    table = SideTable("sales", "key", "name", (Column("Key", ColumnKind.TEXT),))
+    for text in ("sales.key = 'x'", "SALES.KEY = 'x'", "sales.\"kEY\" = 'x'"):
+        assert resolved(parse_condition(text), [table]) == Compare("sales.Key", "=", "x")
+    assert resolved(parse_condition("some sales (KEY = 'x')"), [table]) == Some(
+        "sales", Compare("sales.Key", "=", "x")
+    )
+    with pytest.raises(InputError, match="tables are none yet"):
+        catalogue.matching(parse_condition("sales.key = 'x'"))
+
+
+def test_within_some_only_its_own_rows_are_spoken_of() -> None:
+    table = SideTable("sales", "key", "name", (Column("key", ColumnKind.TEXT),))
+    for inner in (Compare("width", ">", 3), Some("sales"), Under("/a"), Compare("x.key", "=", "y")):
+        with pytest.raises(InputError, match=r"no side table 'x'|stands within some sales"):
+            resolved(Some("sales", Not(inner)), [table])

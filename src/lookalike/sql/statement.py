@@ -214,7 +214,7 @@ def _call(call: Token, arguments: Sequence[Token]) -> Call:
     query = _string(call, arguments[0])
     k, rest = DEFAULT_K, arguments[1:]
     if rest and rest[0].kind == "number":
-        if not rest[0].text.isdigit() or not 0 < len(rest[0].text) < 10:
+        if not rest[0].text.isdigit() or not 0 < int(rest[0].text[:10]) < 10**9:
             _refuse(call, f"asks for {rest[0].text} hits, which must be a number from 1 on")
         k, rest = int(rest[0].text), rest[1:]
     return Call(query, k, tuple(_string(call, one) for one in rest))

@@ -15,12 +15,12 @@ from dataclasses import replace
 from lookalike.stores import schema
 from lookalike.types import Cell, Column, ColumnKind, SideTable
 
-_HEX = "lower(hex(records.id))"
-ID_TEXT = " || '-' || ".join(
-    f"substr({_HEX}, {start}, {length})"
+_DIGITS = " || '-' || ".join(
+    f"substr(hex(records.id), {start}, {length})"
     for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 )
-"""The id of a record as text, in SQL."""
+ID_TEXT = f"lower({_DIGITS})"
+"""The id of a record as text, in SQL. The index ``records_by_id_text`` is over the very same."""
 
 DISPLAYED_PATH = "rtrim(files.folder, '/') || '/' || files.name"
 """The path of a file as text, bytes that are none as backslash escapes; in SQL."""

@@ -582,7 +582,7 @@ class SqliteStore(LabelTables, SideTables, Statements):
 
     def matching(self, condition: Condition) -> IdArray:
         """Ids of the records that have a live file for which the condition holds, ascending."""
-        rows = self._connection.execute(*matching_ids(condition))
+        rows = self._connection.execute(*matching_ids(condition, self.side_tables()))
         return _ascending(np.frombuffer(b"".join(id_ for (id_,) in rows), dtype=ID_DTYPE))
 
     def count(self) -> int:

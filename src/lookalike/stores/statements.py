@@ -126,7 +126,9 @@ class Statements(ABC):
                 try:
                     with _Refusals(statement, tables):
                         text = statement.retargeted(f"main.{stored}")
-                        changed = connection.execute(text).rowcount
+                        before = connection.total_changes
+                        connection.execute(text)
+                        changed = connection.total_changes - before
                 finally:
                     connection.set_authorizer(None)
                 connection.execute(

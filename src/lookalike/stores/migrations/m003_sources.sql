@@ -18,3 +18,9 @@ CREATE TABLE side_tables (
     source  TEXT NOT NULL,
     added   TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- Ids as text, as statements of users have them: joining the hits of a search with the files of 450,000
+-- records takes 0.1 ms with it and 5 s without.
+CREATE INDEX records_by_id_text ON records (lower(
+    substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-'
+    || substr(hex(id), 17, 4) || '-' || substr(hex(id), 21, 12)));

@@ -27,7 +27,7 @@ from lookalike.stores.base import (
     VectorTable,
 )
 from lookalike.stores.run import Place, inside
-from lookalike.stores.server.conditions import matching_ids
+from lookalike.stores.server.conditions import Sql, matching_ids
 from lookalike.stores.server.engine import Engine, Row
 from lookalike.stores.server.layout import (
     CLASSES,
@@ -44,6 +44,7 @@ from lookalike.stores.server.layout import (
     vectors_of,
 )
 from lookalike.stores.server.mirror import ServerRun
+from lookalike.stores.server.side import ServerSideTables
 from lookalike.types import (
     ID_DTYPE,
     ClassLogits,
@@ -75,7 +76,7 @@ Shares = Callable[[Space, FloatArray], FloatArray]
 """Of a space and its records' highest logits, float32 (n, m), the shares of probability, alike."""
 
 
-class ServerStore:
+class ServerStore(ServerSideTables):
     """A Store on a server: reads, or with ``write`` is the one that writes.
 
     Raises LibraryMissingError if there is nothing to read, LibraryLockedError if somebody else
@@ -116,6 +117,8 @@ class ServerStore:
 
     def discard(self) -> None:
         """Remove a library that was made for nothing, and close."""
+        for table in self.side_tables():
+            self.engine.unload(table.name)
         spaces = [vectors_of(space) for space in self.spaces()]
         self.engine.discard([*TABLES, *spaces])
         self.engine.close()
@@ -459,8 +462,12 @@ class ServerStore:
 
     def matching(self, condition: Condition) -> IdArray:
         """Ids of the records that have a live file for which the condition holds, ascending."""
-        rows = self.engine.rows(*matching_ids(condition, self.engine.words))
+        rows = self.engine.rows(*self.matching_query(condition))
         return np.sort(_ids(rows).view("S16")).view(ID_DTYPE)
+
+    def matching_query(self, condition: Condition) -> Sql:
+        """A query for the same ids, in no order."""
+        return matching_ids(condition, self.engine.words, self.side_tables())
 
     def count(self) -> int:
         """Records that have at least one file now."""
