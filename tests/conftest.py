@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image
 
 from lookalike import Library
 from lookalike.features.encoders import Encoded, EncoderSpec
+from lookalike.side_tables import TableOptions
 from lookalike.stores.base import HistogramPart, HistogramTable, VectorTable
 from lookalike.types import ID_DTYPE, SparseHistogram
 
@@ -201,6 +203,38 @@ def filled(library: Library, photos: Path) -> Library:
     """A library with the twelve pictures."""
     library.add([photos])
     return library
+
+
+SOLD = {
+    "000": 3, "001": 5, "002": 1, "003": 29, "004": 14, "005": 4, "006": 7, "007": 8, "009": 11,
+    "010": 6, "011": 2,
+}  # fmt: skip
+"""Rows of conversions by picture; the others have none."""
+
+KEYWORDS = ["bee", "bees", "honey bee", "bumblebee", "honey", "insect"]
+
+
+@pytest.fixture
+def sold(filled: Library, photos: Path, tmp_path: Path) -> Library:
+    """The twelve pictures with foreign ids ``photo-NNN``, and a table of conversions."""
+    give_foreign_ids(filled)
+    lines = ["photo_id\tkeyword\tcountry\tn"]
+    for name, count in SOLD.items():
+        for number in range(count):
+            keyword = KEYWORDS[(0, 0, 0, 0, 1, 1, 2, 3, 4, 5)[number % 10]]
+            lines.append(f"photo-{name}\t{keyword}\t{'DE' if number % 2 else 'US'}\t{number}")
+    lines.append("photo-gone\tbee\tDE\t\n")
+    table = tmp_path / "conversions.tsv000"
+    table.write_text("\n".join(lines))
+    filled.add_table("conversions", [table], TableOptions("photo_id"))
+    return filled
+
+
+def give_foreign_ids(library: Library) -> None:
+    db = sqlite3.connect(library.folder / "catalog.sqlite")
+    with db:
+        db.execute("UPDATE files SET foreign_id = 'photo-' || substr(name, 1, 3)")
+    db.close()
 
 
 @pytest.fixture(scope="session")

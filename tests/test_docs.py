@@ -21,6 +21,9 @@ from lookalike import Library, conditions
 from lookalike.cli.main import build_parser
 from lookalike.conditions import COLUMNS, Kind, parse_condition
 from lookalike.errors import InputError
+from lookalike.present.table import aligned
+from lookalike.query.similar import OPTIONS
+from lookalike.side_tables import TableOptions
 from lookalike.stores import SqliteStore
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +77,9 @@ def test_commands_page_is_the_help_of_the_commands() -> None:
     assert written == module.commands_page(), "run: python tools/write_command_docs.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.de.md", "docs/conditions.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "README.de.md", "docs/conditions.md", "docs/sql.md", "docs/urls.md"]
+)
 def test_every_command_on_a_page_parses(page: str) -> None:
     lines = [
         line.partition("#")[0].partition("|")[0]
@@ -144,6 +149,61 @@ def test_every_example_of_a_condition_narrows_a_search(filled: Library, photos: 
         result = filled.search(photos / "000.png", 99, where=text)
         assert result.where == str(condition)
         assert len(result.hits) == result.searched <= 11
+
+
+@pytest.fixture
+def converted(filled: Library, photos: Path, tmp_path: Path) -> Library:
+    """The twelve pictures; three of them have rows in conversions."""
+    rows = ["photo,keyword,country,n,download size", "000.png,bee,DE,,1.5", "000.png,bees,US,3,2"]
+    rows += ["001.png,bee,US,2,3.5", "002.png,honey,DE,9,", "gone.png,bee,DE,1,1"]
+    table = tmp_path / "conversions.csv"
+    table.write_text("\n".join(rows))
+    filled.add_table("conversions", [table], TableOptions("photo"))
+    return filled
+
+
+def test_examples_with_side_tables_find_pictures_by_their_rows(converted: Library) -> None:
+    def names(where: str) -> list[str]:
+        ids = converted.matching(where)
+        return sorted(Path(one.paths[0]).stem for one in converted.get(ids) if one)
+
+    several, rows = (block.splitlines() for block in blocks(CONDITIONS, "side"))
+    assert [names(text) for text in several] == [
+        ["000", "001"], ["000", "001"], ["000", "001"], ["001"]
+    ]  # fmt: skip
+    assert [names(text) for text in rows[:2]] == [["000"], ["001"]]
+    assert len(names(rows[2])) == 10
+    assert names("some conversions") == ["000", "001", "002"]
+    assert names("conversions.keyword = 'bee' and conversions.n = 3") == ["000"]
+    assert names("some conversions (keyword = 'bee' and n = 3)") == []
+    assert len(names("conversions.keyword != 'bee'")) == 10
+    assert len(names('conversions."download size" is null')) == 10
+    for text in (*several, *rows):
+        assert str(parse_condition(str(parse_condition(text)))) == str(parse_condition(text))
+
+
+def test_statements_on_the_page_give_what_it_shows(sold: Library) -> None:
+    statements, shown = blocks("docs/sql.md", "sql"), blocks("docs/sql.md", "text")
+    assert len(statements) == len(shown) >= 4
+    for statement, lines in zip(statements, shown, strict=True):
+        result = sold.sql(statement)
+        assert list(aligned(result.columns, result.rows)) == lines.splitlines(), statement
+
+
+def test_python_of_the_sql_page_runs(sold: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = blocks("docs/sql.md", "python")
+    exec(example, {"library": sold})
+    assert capsys.readouterr().out.splitlines() == ["('format', 'count')", "PNG 12"]
+
+
+def test_the_sql_page_names_every_table_column_and_option(sold: Library) -> None:
+    text = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+    for name, columns in {**sold.sql_tables(), "similar": ()}.items():
+        assert f"`{name}" in text or name == "conversions"
+        for column in columns if name != "conversions" else ():
+            assert f"`{column.name}`" in text
+    for option in OPTIONS:
+        assert f"'{option.partition('=')[0]}" in text
 
 
 def test_conditions_that_are_said_to_mean_the_same_do() -> None:

@@ -13,7 +13,7 @@ import lookalike
 SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
-BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
+BASE = {*GROUND, "places", "config", "conditions", "kernels", "categories"}
 MIDDLE = {
     *BASE, "writing", "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes",
 }  # fmt: skip
@@ -22,18 +22,19 @@ ALLOWED = {
     "types": set(),
     "version": set(),
     "errors": {"types"},
+    "places": set(),
     "config": {*GROUND, "kernels"},
-    "conditions": GROUND,
+    "conditions": {*GROUND, "places"},
     "categories": GROUND,
     "writing": GROUND,
     "rows": GROUND,
     "sql": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
-    "sources": {*GROUND, "config", "scan", "decode", "rows"},
+    "sources": {*GROUND, "places", "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "config", "conditions", "sql"},
+    "stores": {*GROUND, "places", "config", "conditions", "sql"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},
@@ -42,7 +43,7 @@ ALLOWED = {
     "duplicates": MIDDLE,
     "plan": {*MIDDLE, "pipeline"},
     "labelling": MIDDLE,
-    "side_tables": MIDDLE,
+    "side_tables": {*MIDDLE, "query"},
     "maps": MIDDLE,
     "exchange": {*MIDDLE, "pipeline", "version"},
     "homes": MIDDLE,
@@ -61,6 +62,7 @@ ALLOWED = {
         "exchange",
         "present",
     },
+    "unsplash": {*MIDDLE, "library", "side_tables"},
     "web": {*MIDDLE, "query", "maps", "library"},
     "present": {"types"},
     "cli": {
@@ -76,6 +78,7 @@ ALLOWED = {
         "exchange",
         "web",
         "library",
+        "unsplash",
         "present",
         "lookalike",
     },

@@ -7,11 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
+from lookalike.conditions import In
 from lookalike.errors import InputError
+from lookalike.query.terms import record_id_of
 from lookalike.rows import Table, open_table
 from lookalike.stores import Store
-from lookalike.types import SIDE_MATCHES, Column, ColumnKind, SideTable
+from lookalike.types import SIDE_MATCHES, Column, ColumnKind, SideTable, uuids
 
 MOST_COLUMNS = 500
 """Columns of a side table at most."""
@@ -73,6 +76,20 @@ def table_name(text: str) -> str:
             f"table {text!r}: the name means something else; choose another, my_{name}"
         )
     return name
+
+
+def records_named(store: Store, texts: Sequence[str]) -> list[UUID | None]:
+    """The records that texts name: their ids, what other tables call them, or their paths."""
+    ids = [record_id_of(text) for text in texts]
+    known = [id_ for id_ in ids if id_ is not None]
+    there = {one.id for one in store.get(known) if one is not None}
+    paths = tuple(text for text in texts if text.startswith("/"))
+    lying = uuids(store.matching(In("path", paths))) if paths else []
+    at = {path: one for one, own in zip(lying, store.paths(lying), strict=True) for path in own}
+    return [
+        id_ if id_ in there else at.get(text) or store.find_foreign(text)
+        for text, id_ in zip(texts, ids, strict=True)
+    ]
 
 
 def known_table(tables: Sequence[SideTable], text: str) -> SideTable:

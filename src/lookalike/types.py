@@ -83,6 +83,9 @@ class Reason(StrEnum):
     BROKEN_LINK = "broken link"
     SPECIAL_FILE = "not a regular file"
     LIBRARY = "a library's folder"
+    BAD_URL = "not a URL of a picture"
+    REPEATED = "given twice"
+    EMPTY_ARCHIVE = "an archive without pictures"
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,3 +270,25 @@ def test_odd_files_are_refused_in_one_line(sold: Command, tmp_path: Path) -> Non
     sold("table", "add", "files", tmp_path / "sales.tsv000", "--key", "photo").refused(
         2, "my_files"
     )
+
+
+def test_rows_are_drawn_with_their_pictures(sold: Command, album: Path, tmp_path: Path) -> None:
+    statement = (
+        "SELECT path, sum(price) AS price FROM sales JOIN files ON name = photo GROUP BY path"
+        " ORDER BY price DESC"
+    )
+    for name in ("chart.png", "chart.html"):
+        done = sold("sql", statement, "--csv", "--plot", tmp_path / name).done()
+        assert done.text.splitlines()[1:] == [
+            f"{album / '0001.jpg'},4.0", f"{album / '0000.jpg'},2.5"
+        ]  # fmt: skip
+        assert done.talk == [f"lookalike: chart: {tmp_path / name}"]
+    assert (tmp_path / "chart.html").read_text().count("data:image/jpeg") == 2
+    sold("sql", statement, "--plot", tmp_path / "x.svg").refused(2, "ending in .png or .html")
+    sold("sql", "SELECT 'a'", "--plot", tmp_path / "x.png").refused(2, "no column has numbers")
+    sold("sql", statement, "--plot", album / "0000.jpg").refused(2, "ending in .png or .html")
+    sold("sql", statement, "--plot", sold.library / "x.png").refused(2, "lies in the library")
+    count = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 150)"
+    done = sold("sql", f"{count} SELECT n FROM t", "--csv", "--plot", tmp_path / "many.png").done()
+    assert len(done.text.splitlines()) == 151
+    assert "the first 100 rows" in done.talk[0]

@@ -7,17 +7,21 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from lookalike.cli.output import add_library_option, talk, write_csv
+from lookalike.cli.output import (
+    add_library_option,
+    check_place,
+    page_path,
+    talk,
+    write_csv,
+    write_file,
+)
 from lookalike.errors import InputError
 from lookalike.library import Library
-from lookalike.present.table import cells, columns
+from lookalike.present.table import aligned, columns
 from lookalike.types import Cell, SqlResult, printable
-
-AT_ONCE = 1_000
-"""Rows that are aligned with each other: no more are kept in memory."""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,6 +45,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     form.add_argument("--csv", action="store_true", help="CSV")
     form.add_argument("--json", action="store_true", help="one JSON object: columns and rows")
     form.add_argument("--jsonl", action="store_true", help="a JSON object a line")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="a bar chart of the rows, .png or .html: of the last column of numbers, with the"
+        " pictures that ids, foreign ids or paths in another column name",
+    )
+    parser.add_argument("--open", action="store_true", help="open the chart")
     parser.set_defaults(run=run)
 
 
@@ -48,15 +60,46 @@ def run(options: argparse.Namespace) -> int:
     """Run the statement, and print its rows as they come."""
     if (options.statement is None) is not options.schema:
         raise InputError("sql: give one statement, in quotes, or --schema")
+    if options.plot and options.plot.suffix.lower() not in (".png", ".html"):
+        raise InputError(f"--plot {options.plot}: name a file ending in .png or .html")
     with Library.open(options.library) as library:
         if options.schema:
             _print_schema(library)
         elif options.write:
             changed = library.change_by_sql(_statement(options))
             talk(f"rows changed: {changed:,}")
+        elif options.plot or options.open:
+            check_place(library, options.plot, "the chart")
+            _plot(library, options)
         else:
             _print(library.sql(_statement(options)), options)
     return 0
+
+
+def _plot(library: Library, options: argparse.Namespace) -> None:
+    """Print the rows as otherwise, and draw the first of them."""
+    from lookalike.present.bars import write_chart
+    from lookalike.present.grouped import MOST_BARS, bar_chart
+
+    result = library.sql(_statement(options))
+    rows = list(itertools.islice(result.rows, MOST_BARS))
+    more = next(result.rows, None)
+    if more is not None:
+        talk(f"the chart shows the first {MOST_BARS} rows; write LIMIT or GROUP BY for fewer")
+    chart = bar_chart(result.columns, rows, library.records_named, library.thumbnails)
+    if chart is None:
+        result.close()
+        raise InputError("--plot: no column has numbers alone; give one, like count(*) AS count")
+    others = itertools.chain(rows, [] if more is None else [more], result.rows)
+    _print(SqlResult(result.columns, (row for row in others)), options)
+    path = page_path(options.plot, "chart.html")
+    write_file(
+        path,
+        "the chart",
+        lambda place: write_chart(chart, place),
+        told="chart",
+        show=options.open,
+    )
 
 
 def _statement(options: argparse.Namespace) -> str:
@@ -92,20 +135,10 @@ def _print(result: SqlResult, options: argparse.Namespace) -> None:
 
 
 def _print_aligned(result: SqlResult) -> None:
-    header: Sequence[str] = [printable(name) for name in result.columns]
-    shown = 0
-    for some in iter(lambda: list(itertools.islice(result.rows, AT_ONCE)), []):
-        right = "".join("r" if _is_number(values) else "l" for values in zip(*some, strict=True))
-        lines = columns(header, [cells(row) for row in some], right).split("\n")
-        print("\n".join(lines if not shown else lines[1:]))
-        shown += len(some)
-    if not shown:
-        print(columns(header, []))
-    talk(f"rows: {shown:,}")
-
-
-def _is_number(values: Iterable[Cell]) -> bool:
-    return all(value is None or isinstance(value, int | float) for value in values)
+    lines = -1  # the header is none of the rows
+    for lines, line in enumerate(aligned(result.columns, result.rows)):  # noqa: B007
+        print(line)
+    talk(f"rows: {lines:,}")
 
 
 def _print_json(result: SqlResult) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from lookalike.types import Cell, Hit, SearchResult, printable
+
+ROWS_ALIGNED = 1_000
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
@@ -28,6 +31,25 @@ def cells(row: Sequence[Cell]) -> list[str]:
         else printable(str(cell))
         for cell in row
     ]  # fmt: skip
+
+
+def aligned(header: Sequence[str], rows: Iterator[Sequence[Cell]]) -> Iterator[str]:
+    """Lines of a user's rows under their header, numbers to the right, as they come.
+
+    ``ROWS_ALIGNED`` rows are aligned with each other, so that no more are kept.
+    """
+    header, told = [printable(name) for name in header], False
+    for some in iter(lambda: list(itertools.islice(rows, ROWS_ALIGNED)), []):
+        right = "".join("r" if _are_numbers(one) else "l" for one in zip(*some, strict=True))
+        lines = columns(header, [cells(row) for row in some], right).split("\n")
+        yield from lines[told:]
+        told = True
+    if not told:
+        yield columns(header, [])
+
+
+def _are_numbers(values: Iterable[Cell]) -> bool:
+    return all(value is None or isinstance(value, int | float) for value in values)
 
 
 def hits_table(result: SearchResult) -> str:

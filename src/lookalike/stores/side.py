@@ -6,6 +6,7 @@ index and description are one transaction: a killed ``put_table`` leaves what wa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from abc import ABC, abstractmethod
@@ -74,7 +75,15 @@ class SideTables(ABC):
                 "INSERT OR REPLACE INTO side_tables VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (table.name, table.key, table.matches, columns, count, table.source, table.added),
             )
+        self._fold_log()
         return replace(table, rows=count)
+
+    def _fold_log(self) -> None:
+        """Give back the room of a log that has all rows in it, unless somebody is reading it."""
+        with contextlib.suppress(sqlite3.OperationalError):  # the rows are committed in any case
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.execute("PRAGMA busy_timeout = 10000")
 
     def drop_table(self, name: str) -> bool:
         """Forget a side table; returns whether there was one."""

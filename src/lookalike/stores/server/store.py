@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lookalike.conditions import Condition
 from lookalike.errors import InputError, LibraryError, LibraryMissingError, LibraryNewerError
+from lookalike.places import is_archive
 from lookalike.stores.base import (
     UNKNOWN,
     FactsTable,
@@ -417,6 +418,10 @@ class ServerStore(ServerSideTables):
         query = "SELECT id FROM _records WHERE content_hash = ?"
         return _one_id(self.engine.rows(query, (content_hash,)))
 
+    def original(self, content_hash: bytes) -> str | None:
+        """None: pictures from the web are kept beside local libraries only."""
+        return None
+
     def find_foreign(self, foreign_id: str) -> UUID | None:
         """The record of the first live file, by path, that another table calls this, or None."""
         query = "SELECT record FROM _files WHERE foreign_id = ? AND live ORDER BY path LIMIT 1"
@@ -443,10 +448,13 @@ class ServerStore(ServerSideTables):
         return UUID(bytes=id_.bytes), bytes(content_hash)
 
     def reads_path(self, path: str) -> bool:
-        """Whether a file at this absolute path is or was to be a record, whatever it is now."""
-        query = "SELECT state FROM _files WHERE path = ?"
-        rows = self.engine.rows(query, (os.fsencode(path),))
-        return any(state != State.SKIPPED for (state,) in rows)
+        """Whether a file at this absolute path, or in it, is or was to be a record."""
+        own = os.fsencode(path)
+        first, last = inside(own) if is_archive(path) else (own, own)
+        query = (
+            "SELECT 1 FROM _files WHERE (path = ? OR path > ? AND path < ?) AND state <> ? LIMIT 1"
+        )
+        return bool(self.engine.rows(query, (own, first, last, State.SKIPPED.value)))
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""
@@ -544,8 +552,8 @@ class ServerStore(ServerSideTables):
         """Live records whose ids are not in ``have``, by path; grows ``have``."""
         wanted = None if roots is None else [os.fsencode(root) for root in roots]
         rows = self.engine.stream(
-            "SELECT id, content_hash, path, _files.bytes, mtime_ns, foreign_id FROM _files"
-            " JOIN _records ON _records.id = record WHERE live ORDER BY path"
+            "SELECT id, content_hash, path, _files.bytes, mtime_ns, foreign_id, validator"
+            " FROM _files JOIN _records ON _records.id = record WHERE live ORDER BY path"
         )
         for id_, content_hash, path, *rest in rows:
             if id_.bytes in have or not _is_under(path, wanted):
