@@ -40,8 +40,10 @@ ALLOWED = {
     "labelling": MIDDLE,
     "side_tables": {*MIDDLE, "query"},
     "maps": MIDDLE,
+    "homes": MIDDLE,
     "library": {
         *MIDDLE,
+        "homes",
         "pipeline",
         "filling",
         "plan",

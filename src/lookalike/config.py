@@ -12,12 +12,14 @@ LIBRARY_VARIABLE = "LOOKALIKE_LIBRARY"
 MODELS_VARIABLE = "LOOKALIKE_MODELS"
 
 
-def default_library() -> Path:
+def default_library() -> str:
     """``$LOOKALIKE_LIBRARY``, else ``lookalike`` in the user's data folder (XDG)."""
-    chosen = os.environ.get(LIBRARY_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    return _data_folder() / "lookalike"
+    return os.environ.get(LIBRARY_VARIABLE) or str(_data_folder() / "lookalike")
+
+
+def cache_folder() -> Path:
+    """Where what is known of libraries on servers may be kept (XDG)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike"
 
 
 def models_folder() -> Path:

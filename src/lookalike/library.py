@@ -15,8 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import numpy as np
-
 from lookalike import config
 from lookalike.categories import Category
 from lookalike.categories.lexicon import categories_named
@@ -25,6 +23,7 @@ from lookalike.decode import read
 from lookalike.errors import ImageError, InputError, LibraryMissingError
 from lookalike.features.encoders import Encoder, load_encoder
 from lookalike.filling import fill, look_at_parts
+from lookalike.homes import AnyStore, FolderHome, Home, home_of
 from lookalike.pipeline import (
     FillReport,
     IndexReport,
@@ -43,9 +42,9 @@ from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term
 from lookalike.scan import absolute_roots
 from lookalike.sources import FolderSource
-from lookalike.stores import SqliteStore
 from lookalike.stores.labels import label_name
-from lookalike.stores.schema import is_library, readable_errors
+from lookalike.stores.schema import is_library
+from lookalike.stores.server.store import ServerStore
 from lookalike.types import (
     LABEL_SOURCES,
     Column,
@@ -79,6 +78,7 @@ if TYPE_CHECKING:
     from lookalike.maps.exports.source import ExportSource
     from lookalike.maps.kept import MapState
     from lookalike.maps.making import Cutter, Gather, MapMaker
+    from lookalike.query.remote import RemoteAnswerer, ServerTables
     from lookalike.side_tables import TableOptions, TableReport
     from lookalike.stores.base import IdentifiedRows
 
@@ -101,34 +101,43 @@ class Library:
     to one thread.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder | None) -> None:
+    def __init__(self, home: Home, encoder: Encoder | None) -> None:
         """Use ``Library.open``."""
-        self.folder = folder
+        self._home = home
+        self.name = home.name
         self._given_encoder = encoder
         self._encoders: dict[str, Encoder] = {}
-        self._store: SqliteStore | None = None
+        self._store: AnyStore | None = None
         self._tables: dict[str, Tables] = {}
         self._version: int | None = None
         self._unindexed = 0
+        self._remote: tuple[tuple[int, Space], ServerTables] | None = None
 
     @classmethod
     def open(
         cls,
-        folder: str | os.PathLike[str] | None = None,
+        place: str | os.PathLike[str] | None = None,
         *,
         create: bool = False,
         encoder: Encoder | None = None,
     ) -> Library:
-        """Open the library in ``folder`` (the user's default one if None).
+        """Open the library in a folder or at a server's address (the user's default one if None).
 
         With ``create`` it need not exist yet; ``add`` makes it. ``encoder`` replaces the default
         one and any that options name. Raises LibraryMissingError, LibraryCorruptError,
         LibraryNewerError.
         """
-        library = cls(config.library_folder(folder), encoder)
+        library = cls(home_of(place), encoder)
         if not create:
             library._reader()
         return library
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the library lies. Raises InputError for one on a server."""
+        if isinstance(self._home, FolderHome):
+            return self._home.folder
+        raise InputError(f"{self.name}: is on a server; this needs a library in a folder")
 
     def close(self) -> None:
         """Release the library's files. Closing twice is harmless."""
@@ -149,9 +158,9 @@ class Library:
 
     def __len__(self) -> int:
         """Records that have at least one file now."""
-        if self._store is None and not is_library(self.folder):
+        if self._store is None and not self._home.exists():
             return 0
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().count()
 
     # -- filling ---------------------------------------------------------------------------------
@@ -175,9 +184,9 @@ class Library:
         source = FolderSource(
             roots, hidden=options.hidden, is_library=is_library, limits=options.limits
         )
-        fresh = not is_library(self.folder)
-        with readable_errors(self.folder):
-            store = SqliteStore(self.folder, write=True)
+        fresh = not self._home.exists()
+        with self._home.errors():
+            store = self._home.open(write=True)
             try:
                 encoder = self._given_encoder or self._own_encoder(store, options)
                 further = self._further_encoders(store, options)  # before hours of work
@@ -208,32 +217,32 @@ class Library:
         encoder, and what ``add`` raises.
         """
         roots = None if paths is None else absolute_roots(os.fspath(path) for path in paths)
-        with readable_errors(self.folder), self._writing() as store:
+        with self._home.errors(), self._writing() as store:
             made = load_encoder(encoder, options.threads) if isinstance(encoder, str) else encoder
             self._encoders[made.spec.name] = made
             report = fill(store, made, roots, options, progress)
-            Tables(store, report.space, self.folder / "derived").refresh()
+            self._refresh_space(store, report.space)
         return report
 
     def choose_space(self, name: str) -> None:
         """Make a space the one that searches use by default. Raises InputError if there is none."""
-        with readable_errors(self.folder), self._writing() as store:
+        with self._home.errors(), self._writing() as store:
             store.choose_space(name)
 
     def spaces(self) -> list[Space]:
         """The spaces in which records have vectors, the default first."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().spaces()
 
     def spaces_held(self) -> list[tuple[Space, int]]:
         """The spaces, the default first, and how many live records have a vector in each."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             store = self._reader()
             return [(space, int(store.vectors(space).live.sum())) for space in store.spaces()]
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen with its state and reason, ordered by path."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             yield from self._reader().ledger(state)
 
     # -- searching -------------------------------------------------------------------------------
@@ -268,7 +277,7 @@ class Library:
         sources = [inputs] if isinstance(inputs, str | Path | UUID | Term) else list(inputs)
         request = _request(k, method, combine, include_self, where, exact, category, least)
         terms = _terms(sources, method, combine)
-        with readable_errors(self.folder):
+        with self._home.errors():
             result = self._answerer(request, space).answer(terms)
             self._index_soon(request, result)
             return result
@@ -304,15 +313,30 @@ class Library:
         """
         request = _request(k, method, "mean", include_self, where, exact, category, least)
         terms = _terms(inputs, method, "mean")
-        with readable_errors(self.folder):
+        with self._home.errors():
             results = self._answerer(request, space).answer_each(terms)
             self._index_soon(request, results[0])
             return results
 
-    def _answerer(self, request: Request, space: str | None = None) -> Answerer:
-        tables, store = self._current(space), self._reader()
+    def _answerer(self, request: Request, space: str | None = None) -> Answerer | RemoteAnswerer:
+        store = self._reader()
+        if isinstance(store, ServerStore):
+            return self._remote_answerer(store, request, self._space(space))
+        tables = self._current(space)
         reader = InputReader(store, tables, lambda: self._encoder_of(tables.space), request.method)
         return Answerer(tables, store, reader, request)
+
+    def _remote_answerer(
+        self, store: ServerStore, request: Request, space: Space
+    ) -> RemoteAnswerer:
+        from lookalike.query.remote import RemoteAnswerer, ServerTables
+
+        version = store.version()
+        if self._remote is None or self._remote[0] != (version, space):
+            self._remote = (version, space), ServerTables(store, space)
+        tables = self._remote[1]
+        reader = InputReader(store, tables, lambda: self._encoder_of(space), request.method)
+        return RemoteAnswerer(tables, store, reader, request)
 
     def why(
         self, query: Source, hit: Source, *, space: str | None = None, quick: bool = False
@@ -327,7 +351,7 @@ class Library:
         from lookalike.query.why import Explainer  # no search needs it
 
         terms = _as_term(query), _as_term(hit)
-        with readable_errors(self.folder):
+        with self._home.errors():
             tables = self._current(space)
             encoder = partial(self._encoder_of, tables.space)
             return Explainer(tables, self._reader(), encoder).explain(*terms, quick=quick)
@@ -339,11 +363,11 @@ class Library:
         above that. Raises InputError for a name that is not known, and where no space has classes.
         """
         top = _category(name)
-        with readable_errors(self.folder):
+        with self._home.errors():
             index = self._current().labelled_by.categories
             if index.empty:
                 raise InputError(
-                    f"{self.folder}: no space of this library has classes; index with"
+                    f"{self.name}: no space of this library has classes; index with"
                     " efficientnet-lite0, too"
                 )
             return count_categories(index, top)
@@ -354,9 +378,9 @@ class Library:
         The widest first, then the labels of its parts and those that were given to it. Raises
         InputError for an id that is not in the library.
         """
-        with readable_errors(self.folder):
+        with self._home.errors():
             if self._reader().get([record]) == [None]:
-                raise InputError(f"{record}: no record of {self.folder} has this id")
+                raise InputError(f"{record}: no record of {self.name} has this id")
             index = self._current().labelled_by.categories
             row = index.row_of(record)
             labels = [] if row is None else [
@@ -367,23 +391,23 @@ class Library:
 
     def random_record(self, seed: int | None = None) -> UUID:
         """The id of a record drawn evenly; the same seed and library give the same one."""
-        with readable_errors(self.folder):
-            table = self._current().histograms
-            ids = np.sort(table.ids[table.live])
-        if not len(ids):
-            raise InputError(f"{self.folder}: the library is empty; index a folder first")
-        chosen = random.Random(seed).choice(ids)  # noqa: S311 (nothing secret)
-        return UUID(bytes=chosen.tobytes())
+        with self._home.errors():
+            store = self._reader()
+            count = store.count()
+            if not count:
+                raise InputError(f"{self.name}: the library is empty; index a folder first")
+            place = random.Random(seed).randrange(count)  # noqa: S311 (nothing secret)
+            return store.id_at(place)
 
     def get(self, ids: Sequence[UUID]) -> list[Record | None]:
         """Records by id, in the order asked for; None where there is none."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().get(ids)
 
     def record_at(self, path: str | os.PathLike[str]) -> UUID | None:
         """The record that lies at a path, or has the content of a file there; None if none has."""
         where = os.path.abspath(os.fspath(path))
-        with readable_errors(self.folder):
+        with self._home.errors():
             known = self._reader().find_path(where)
             if known is not None:
                 return known[0]
@@ -395,18 +419,18 @@ class Library:
     def is_original(self, path: str | os.PathLike[str]) -> bool:
         """Whether a path, or what it links to, is one from which the library reads a picture."""
         where = os.path.abspath(os.fspath(path))
-        with readable_errors(self.folder):
+        with self._home.errors():
             return any(map(self._reader().reads_path, {where, os.path.realpath(where)}))
 
     def matching(self, where: str | Condition) -> list[UUID]:
         """Ids of the records for which a condition holds, ascending."""
         condition = parse_condition(str(where))
-        with readable_errors(self.folder):
+        with self._home.errors():
             return uuids(self._reader().matching(condition))
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, longest side at most 256 pixels, in the order asked for."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().thumbnails(ids)
 
     def sheet(self, result: SearchResult) -> Sheet:
@@ -434,7 +458,7 @@ class Library:
         """
         from lookalike.evaluate.pca_study import study
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             return study(self._current().vectors, dims, methods, queries=queries, target=target)
 
     def evaluate(
@@ -458,7 +482,7 @@ class Library:
         from lookalike.evaluate.evaluation import Candidates, evaluate
         from lookalike.evaluate.labels import labels_of
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             given = labels_of(labels, self._reader().ledger())
             names = [space.name for space in self._reader().spaces()] if spaces is None else spaces
             tables = [self._current(name) for name in names]
@@ -473,7 +497,7 @@ class Library:
         """
         from lookalike.evaluate.doctor import examine
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             tables, store = self._current(), self._reader()
             encoder = partial(self._encoder_of, tables.space)
             return examine(self.folder, store, tables, encoder, queries, every=every)
@@ -487,7 +511,7 @@ class Library:
         """
         if k < 1:
             raise InputError(f"k {k}: at least 1 neighbour must be asked for")
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._current().neighbours(k)
 
     def duplicates(
@@ -506,7 +530,7 @@ class Library:
 
         options = options or DuplicateOptions()
         options.check()
-        with readable_errors(self.folder):
+        with self._home.errors():
             store, tables = self._reader(), self._current()
             condition = None if options.where is None else parse_condition(options.where)
             allowed = None if condition is None else store.matching(condition)
@@ -530,7 +554,7 @@ class Library:
 
         options = options or MapOptions()
         options.check()
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._map_maker(options, stage).map(options, refit=refit)
 
     def maps(self) -> list[MapState]:
@@ -543,12 +567,12 @@ class Library:
             known = {space.name for space in self._reader().spaces()}
             return self._current(options.space).vectors if options.space in known else None
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             return states(self._current().derived.maps, source)
 
     def map_points(self, chart: PictureMap) -> FloatArray:
         """What a map was made from: float32 (n, d), d at most 64, by its rows."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._map_maker(chart.options, lambda name: None).points(chart)
 
     def map_source(self, chart: PictureMap) -> ExportSource:
@@ -559,7 +583,7 @@ class Library:
         from lookalike.maps.exports.facts import CatalogueFacts
         from lookalike.maps.exports.source import ExportSource
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             store, tables = self._reader(), self._current(chart.options.space)
             facts = CatalogueFacts(store, tables.labelled_by.categories)
         return ExportSource(chart, partial(self.map_points, chart), facts, store.thumbnails)
@@ -568,7 +592,7 @@ class Library:
         """What cuts a map's tree into other numbers of clusters, for a slider."""
         from lookalike.maps.making import Cutter
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             evidence = self._evidence(self._current(chart.options.space))(chart.ids)
         return Cutter(chart, self.map_points(chart), evidence)
 
@@ -614,15 +638,15 @@ class Library:
 
     def decisions(self) -> list[tuple[UUID, UUID]]:
         """Pairs of records that were decided not to be duplicates."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().decisions()
 
     def _decision(self, first: UUID, second: UUID, *, forget: bool) -> bool:
-        with readable_errors(self.folder):
+        with self._home.errors():
             known = self._reader().get([first, second])
             for id_, record in zip((first, second), known, strict=True):
                 if record is None and not forget:
-                    raise InputError(f"{id_}: no record of {self.folder} has this id")
+                    raise InputError(f"{id_}: no record of {self.name} has this id")
             if first == second:
                 raise InputError(f"{first}: given twice; two different records are needed")
             with self._writing() as store:
@@ -634,7 +658,7 @@ class Library:
         """By what the rows of a map can be coloured here: names of ``maps.colourings``."""
         from lookalike.maps.colourings import COLOURINGS
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             lacking = set()
             if not self._reader().has_times():
                 lacking.add("date")
@@ -651,7 +675,7 @@ class Library:
 
         if name not in COLOURINGS:
             raise InputError(f"colouring {name!r}: not known; use one of: {', '.join(COLOURINGS)}")
-        with readable_errors(self.folder):
+        with self._home.errors():
             known = _Known(self._reader(), self._current())
             return COLOURINGS[name][1](known, ids)
 
@@ -663,10 +687,10 @@ class Library:
         Raises InputError for an id that is not there, and a name that is none (``label_name``).
         """
         name = label_name(name)
-        with readable_errors(self.folder):
+        with self._home.errors():
             for id_, record in zip(records, self._reader().get(records), strict=True):
                 if record is None:
-                    raise InputError(f"{id_}: no record of {self.folder} has this id")
+                    raise InputError(f"{id_}: no record of {self.name} has this id")
             own = ((id_, name, 1.0) for id_ in records)
             with self._writing() as store:
                 store.put_labels("own", own, replace=False)
@@ -680,7 +704,7 @@ class Library:
         from lookalike.evaluate.labels import FOLDERS, labels_of
         from lookalike.labelling import LabelReport
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             found = labels_of(source, self._reader().ledger())
             rows = ((id_, name, 1.0) for id_, names in found.of.items() for name in sorted(names))
             kind = FOLDERS if found.source == FOLDERS else "table"
@@ -702,7 +726,7 @@ class Library:
         from lookalike.labelling import LabelReport, checked
 
         names = checked(names, least)
-        with readable_errors(self.folder):
+        with self._home.errors():
             chosen = self._chosen(names, space, least)
             labels = chosen.labels()
             with self._writing() as store:
@@ -731,7 +755,7 @@ class Library:
 
     def labels_of(self, ids: Sequence[UUID]) -> list[tuple[Label, ...]]:
         """The labels that were given to records, in the order asked for."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().labels(ids)
 
     def unlabel(self, source: str, label: str | None = None) -> int:
@@ -740,12 +764,12 @@ class Library:
             known = ", ".join(LABEL_SOURCES)
             raise InputError(f"source {source!r}: not known; use one of: {known}")
         label = None if label is None else label_name(label)
-        with readable_errors(self.folder), self._writing() as store:
+        with self._home.errors(), self._writing() as store:
             return store.delete_labels(source, label)
 
     def label_counts(self) -> list[LabelCount]:
         """Every label that was given, by source, the most frequent first."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().label_counts()
 
     # -- side tables and SQL -----------------------------------------------------------------------
@@ -764,24 +788,24 @@ class Library:
         """
         from lookalike.side_tables import add_table
 
-        with readable_errors(self.folder), self._writing() as store:
+        with self._home.errors(), self._writing() as store:
             return add_table(store, name, files, options, stage)
 
     def drop_table(self, name: str) -> None:
         """Forget a side table. Raises InputError if there is none of that name."""
         from lookalike.side_tables import known_table
 
-        with readable_errors(self.folder), self._writing() as store:
+        with self._home.errors(), self._writing() as store:
             store.drop_table(known_table(store.side_tables(), name).name)
 
     def side_tables(self) -> list[SideTable]:
         """The side tables, by name."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().side_tables()
 
     def rows_matched(self, table: SideTable) -> int:
         """How many rows of a side table belong to a picture of the library."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().rows_matched(table)
 
     def sql(self, statement: str) -> SqlResult:
@@ -791,26 +815,26 @@ class Library:
         """
         from lookalike.query.similar import run_sql
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             return run_sql(self._reader(), self.search, statement)
 
     def change_by_sql(self, statement: str) -> int:
         """Let INSERT, UPDATE or DELETE change a side table; returns how many rows it changed."""
         from lookalike.query.similar import change_by_sql
 
-        with readable_errors(self.folder), self._writing() as store:
+        with self._home.errors(), self._writing() as store:
             return change_by_sql(store, self.search, statement)
 
     def records_named(self, texts: Sequence[str]) -> list[UUID | None]:
         """The records that texts name (ids, foreign ids, paths); None where one names none."""
         from lookalike.side_tables import records_named
 
-        with readable_errors(self.folder):
+        with self._home.errors():
             return records_named(self._reader(), texts)
 
     def sql_tables(self) -> dict[str, tuple[Column, ...]]:
         """The tables that statements read, with their columns."""
-        with readable_errors(self.folder):
+        with self._home.errors():
             return self._reader().sql_tables()
 
     # -- inside ----------------------------------------------------------------------------------
@@ -823,7 +847,7 @@ class Library:
     def _space(self, name: str | None) -> Space:
         spaces = self._reader().spaces()
         if not spaces:
-            raise LibraryMissingError(f"{self.folder}: nothing is indexed yet; index a folder")
+            raise LibraryMissingError(f"{self.name}: nothing is indexed yet; index a folder")
         found = next((space for space in spaces if name in (None, space.name)), None)
         if found is None:
             known = ", ".join(space.name for space in spaces)
@@ -831,21 +855,21 @@ class Library:
         return found
 
     @contextmanager
-    def _writing(self) -> Iterator[SqliteStore]:
+    def _writing(self) -> Iterator[AnyStore]:
         """The library that is there, for writing; readers see it afterwards."""
         self._reader()  # raises if there is none
-        store = SqliteStore(self.folder, write=True)
+        store = self._home.open(write=True)
         try:
             yield store
         finally:
             store.close()
 
-    def _own_encoder(self, store: SqliteStore, options: config.IndexOptions) -> Encoder:
+    def _own_encoder(self, store: AnyStore, options: config.IndexOptions) -> Encoder:
         """What makes the vectors of the default space, or the one that options name if new."""
         named = None if store.spaces() else options.encoder
         return encoder_of(store, options.threads, named)
 
-    def _further_encoders(self, store: SqliteStore, options: config.IndexOptions) -> list[Encoder]:
+    def _further_encoders(self, store: AnyStore, options: config.IndexOptions) -> list[Encoder]:
         """What makes vectors of the library's other spaces, and of one that options add."""
         if self._given_encoder is not None:
             return []
@@ -854,9 +878,9 @@ class Library:
         further = dict.fromkeys([*names[1:], *added])
         return [load_encoder(name, options.threads) for name in further if name != names[0]]
 
-    def _reader(self) -> SqliteStore:
+    def _reader(self) -> AnyStore:
         if self._store is None:
-            self._store = SqliteStore(self.folder)
+            self._store = self._home.open()
         return self._store
 
     def _current(self, space: str | None = None) -> Tables:
@@ -866,7 +890,7 @@ class Library:
             self._tables, self._version = {}, version
         own = self._space(space)
         if own.name not in self._tables:
-            self._tables[own.name] = Tables(self._reader(), own, self.folder / "derived")
+            self._tables[own.name] = Tables(self._reader(), own, self._home.derived)
             for other in self._reader().spaces() if not has_classes(own) else ():
                 if has_classes(other):
                     self._tables[own.name].labelled_by = self._current(other.name)
@@ -881,11 +905,17 @@ class Library:
         Takes seconds at half a million records; searches go on meanwhile. Returns whether anything
         was made.
         """
-        with readable_errors(self.folder):
-            made = [self._current(space.name).refresh() for space in self._reader().spaces()]
+        with self._home.errors():
+            store = self._reader()
+            made = [self._refresh_space(store, space) for space in store.spaces()]
             if any(made):
                 self._tables = {}
             return any(made)
+
+    def _refresh_space(self, store: AnyStore, space: Space) -> bool:
+        if isinstance(store, ServerStore):
+            return store.refresh(space)
+        return Tables(store, space, self._home.derived).refresh()
 
     def _index_soon(self, request: Request, result: SearchResult) -> None:
         """Make an index that searches go without, beside them, once a second search wants it."""
@@ -902,13 +932,13 @@ class Library:
             del self._tables[tables.space.name]  # the next search opens what was made
 
     def _refreshed(
-        self, store: SqliteStore, report: IndexReport, progress: Progress | None
+        self, store: AnyStore, report: IndexReport, progress: Progress | None
     ) -> IndexReport:
         """The report of a run, once the indexes have been made that pay."""
         watch = Stopwatch(progress or Silence())
         watch.stage("index")
         for space in store.spaces():
-            Tables(store, space, self.folder / "derived").refresh()
+            self._refresh_space(store, space)
         return replace(report, seconds={**report.seconds, **watch.seconds()})
 
     def _encoder_of(self, space: Space) -> Encoder:
@@ -921,7 +951,7 @@ class Library:
 class _Known:
     """What is known of the records of a library, as colourings ask for it."""
 
-    def __init__(self, store: SqliteStore, tables: Tables) -> None:
+    def __init__(self, store: AnyStore, tables: Tables) -> None:
         self.facts, self.folders = store.facts, store.folders
         self._tables = tables
 

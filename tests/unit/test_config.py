@@ -16,15 +16,15 @@ def test_the_default_library_is_the_one_of_the_environment(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("LOOKALIKE_LIBRARY", raising=False)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    assert default_library() == tmp_path / ".local" / "share" / "lookalike"
+    assert Path(default_library()) == tmp_path / ".local" / "share" / "lookalike"
     monkeypatch.setenv("XDG_DATA_HOME", "")
-    assert default_library() == tmp_path / ".local" / "share" / "lookalike"
+    assert Path(default_library()) == tmp_path / ".local" / "share" / "lookalike"
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert default_library() == Path("/data/lookalike")
+    assert Path(default_library()) == Path("/data/lookalike")
     monkeypatch.setenv("LOOKALIKE_LIBRARY", "/pictures")
-    assert default_library() == Path("/pictures")
+    assert Path(default_library()) == Path("/pictures")
     monkeypatch.setenv("LOOKALIKE_LIBRARY", "")
-    assert default_library() == Path("/data/lookalike")
+    assert Path(default_library()) == Path("/data/lookalike")
 
 
 def test_a_library_is_opened_where_the_environment_says(

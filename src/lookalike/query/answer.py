@@ -64,9 +64,10 @@ class Answerer:
 
     def answer(self, terms: Sequence[Term]) -> SearchResult:
         """The hits for several terms that together are one query."""
-        return self._answer([self._reader.read(term) for term in terms])
+        return self.answer_resolved([self._reader.read(term) for term in terms])
 
-    def _answer(self, resolved: Sequence[Resolved]) -> SearchResult:
+    def answer_resolved(self, resolved: Sequence[Resolved]) -> SearchResult:
+        """The hits for inputs that were read already."""
         request = self._request
         allowed = self._allowed.copy()
         allowed[self._own_rows(resolved)] = False
@@ -82,7 +83,7 @@ class Answerer:
         request = self._request
         resolved = self._reader.read_each(terms)
         if any(point.words for _, point in resolved):
-            return [self._answer([one]) for one in resolved]
+            return [self.answer_resolved([one]) for one in resolved]
         owns = [self._own_rows([item]) for item in resolved]
         more = max((len(own) for own in owns), default=0)
         found = rank_many(

@@ -6,12 +6,13 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 from PIL import Image
 
-from lookalike.categories import CONFIDENT, Understanding, understand
+from lookalike.categories import Understanding, understand
 from lookalike.categories.tree import direction_of
 from lookalike.decode import ReadFile, decode, read
 from lookalike.errors import ImageError, InputError
@@ -22,23 +23,37 @@ from lookalike.features.parts import pixel_box
 from lookalike.features.thumbnail import thumbnail
 from lookalike.indexes.exact import unit_vector
 from lookalike.query.search import WITH_COLOUR, Method, Point
-from lookalike.query.tables import Tables
 from lookalike.query.terms import Term, record_id_of
 from lookalike.stores import Store
-from lookalike.types import Crop, DoubleArray, QueryInput, Record
+from lookalike.types import Crop, DoubleArray, FloatArray, QueryInput, Record, Space
 
 EXAMPLES = 50
 """Pictures of the library that words stand for, at most, where they are mixed with pictures."""
+
+
+class Numbers(Protocol):
+    """The numbers of a library's records in one space, as inputs of a search need them."""
+
+    space: Space
+
+    def vector_of(self, record: UUID) -> DoubleArray | None:
+        """The vector of a live record, float64 (dim,), or None."""
+
+    def histogram_of(self, record: UUID) -> DoubleArray | None:
+        """The histogram of a live record, float64 (4096,), or None."""
+
+    def examples(self, classes: tuple[int, ...], most: int) -> FloatArray:
+        """Vectors (m, dim) of records that surely show one of some classes, the surest first."""
 
 
 class InputReader:
     """Reads the inputs of one search; ``encoder`` is asked for only if a picture is new."""
 
     def __init__(
-        self, store: Store, tables: Tables, encoder: Callable[[], Encoder], method: Method
+        self, store: Store, numbers: Numbers, encoder: Callable[[], Encoder], method: Method
     ) -> None:
         self._store = store
-        self._tables = tables
+        self._numbers = numbers
         self._encoder = encoder
         self._meaning = method.by != "colour"
         self._colour = method.by in WITH_COLOUR
@@ -67,13 +82,13 @@ class InputReader:
         """Words by the names of classes, or by the encoder's own tower for text if it has one."""
         if self._colour:
             raise InputError(f"{term.text}: words have no colours; search by meaning or pca")
-        spec = CATALOGUE.get(self._tables.space.encoder)
+        spec = CATALOGUE.get(self._numbers.space.encoder)
         if spec is not None and spec.names_classes:
             return self._by_class_names(term)
         encode = getattr(self._own_encoder(), "encode_words", None)
         if encode is None:
             raise InputError(
-                f"{term.text}: no such file, and the space {self._tables.space.name} knows no"
+                f"{term.text}: no such file, and the space {self._numbers.space.name} knows no"
                 " words; check the path, or name another --space"
             )
         vector = np.asarray(encode([term.value])[0], np.float64)
@@ -99,13 +114,10 @@ class InputReader:
         The library's own pictures are nearer to others than the direction in which the encoder's
         last layer looks for the classes; that stands in where it has none.
         """
-        categories = self._tables.categories
-        shares = categories.share_of_whole(classes)
-        sure = np.flatnonzero((shares >= CONFIDENT) & categories.live)
-        best = sure[np.argsort(-shares[sure], kind="stable")[:EXAMPLES]]
+        best = self._numbers.examples(classes, EXAMPLES)
         if not len(best):
             return direction_of(classes)
-        return unit_vector(self._tables.vectors.vectors(best).mean(axis=0, dtype=np.float64))
+        return unit_vector(best.mean(axis=0, dtype=np.float64))
 
     def _by_id(self, term: Term, found: Record | None) -> tuple[QueryInput, Point]:
         if found is None:
@@ -136,17 +148,10 @@ class InputReader:
 
     def _stored(self, record: UUID, weight: float) -> Point | None:
         """The numbers of a live record, or None where a table does not have them."""
-        vector = colours = None
-        if self._meaning:
-            row = self._tables.vectors.row_of(record)
-            if row is None:
-                return None
-            vector = self._tables.vectors.vector(row)
-        if self._colour:
-            row = self._tables.histograms.row_of(record)
-            if row is None:
-                return None
-            colours = self._tables.histograms.histogram(row).dense()
+        vector = self._numbers.vector_of(record) if self._meaning else None
+        colours = self._numbers.histogram_of(record) if self._colour else None
+        if (self._meaning and vector is None) or (self._colour and colours is None):
+            return None
         return Point(vector, colours, weight)
 
     def _fresh(self, item: QueryInput, picture: Image.Image) -> tuple[QueryInput, Point]:
@@ -158,8 +163,8 @@ class InputReader:
     def _own_encoder(self) -> Encoder:
         """The encoder, once it is sure that it is the space's."""
         encoder = self._encoder()
-        if encoder.spec.space != self._tables.space:
-            space = self._tables.space
+        if encoder.spec.space != self._numbers.space:
+            space = self._numbers.space
             raise InputError(
                 f"the library's vectors were made by {space.name} {space.weights_digest[:12]}, not"
                 f" by {encoder.spec.name} {encoder.spec.weights_digest[:12]}; index into a new"

@@ -25,8 +25,16 @@ from numpy.typing import NDArray
 from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.indexes.base import Mask
 from lookalike.indexes.derived import DAMAGED, DerivedFolder
-from lookalike.query.search import WITH_COLOUR, ByShare, Comparison, Method, Point, Ranked
-from lookalike.query.tables import Tables
+from lookalike.query.search import (
+    WITH_COLOUR,
+    ByShare,
+    Comparison,
+    Method,
+    Point,
+    Ranked,
+    compare_by,
+)
+from lookalike.query.tables import Tables, drawn
 from lookalike.types import COLOUR_MEASURES, DoubleArray, Likeness, Measure
 
 MAYBE_SPREADS = 4.6
@@ -39,12 +47,12 @@ LIKELY_SHOWN = 0.5
 MAYBE_SHOWN = 0.2
 """Shares, as ``ByShare`` scores them, of what words name."""
 
-_POINTS, _OTHERS, _RECORDS = 64, 256, 4_096
+_POINTS, _OTHERS = 64, 256
+RECORDS_DRAWN = 4_096
 _LEAST_PAIRS = 400
 """Fewer pairs than these say nothing."""
 
-_VERSION = "v2"
-_SEED = 5
+_VERSION = "v3"
 _TENTH = 1.2816
 """A tenth of a normal distribution lies further below its middle than so many spreads."""
 
@@ -128,12 +136,15 @@ class Judge:
 
     def _of_words(self, point: Point) -> Thresholds | None:
         """Most records do not show what words say: their scores are what chance gives."""
-        dice = np.random.default_rng(_SEED)
-        rows = np.sort(dice.permutation(np.flatnonzero(self._live))[:_RECORDS])
+        comparison, live = self._comparison, self._live
+        tables = self._tables.chance()
+        if tables is not self._tables:
+            comparison, live = compare_by(self._method, tables, exact=True)
+        rows = np.sort(drawn(comparison.ids, np.flatnonzero(live), RECORDS_DRAWN))
         if len(rows) < _LEAST_PAIRS:
             return None
-        scores = self._comparison.score_rows(self._comparison.place(point), rows)
-        return _from_chance(self._comparison.measure.distance(scores))
+        scores = comparison.score_rows(comparison.place(point), rows)
+        return _from_chance(comparison.measure.distance(scores))
 
 
 def _order(word: Likeness | None) -> int:
@@ -186,10 +197,8 @@ def _usual(measure: Measure, tables: Tables) -> Thresholds | None:
 
 def _pair_distances(comparison: Comparison, tables: Tables, live: Mask, by: str) -> DoubleArray:
     """Distances of pairs of different live rows, drawn evenly, float64 (pairs,)."""
-    dice = np.random.default_rng(_SEED)
-    rows = np.flatnonzero(live)
-    points = dice.permutation(rows)[:_POINTS]
-    others = np.sort(dice.permutation(rows)[:_OTHERS])
+    rows = drawn(comparison.ids, np.flatnonzero(live), _OTHERS)
+    points, others = rows[:_POINTS], np.sort(rows)
     found = [np.empty(0)]
     for row, point in zip(points.tolist(), _points(tables, points, by), strict=True):
         scores = comparison.score_rows(comparison.place(point), others[others != row])

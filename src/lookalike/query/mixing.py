@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.query.tables import Tables
-from lookalike.types import DoubleArray, IdArray, Measure
+from lookalike.query.tables import Tables, drawn
+from lookalike.types import DoubleArray, Measure
 
 LEAST_PAIRS = 400
 """Fewer pairs than these say nothing of a spread."""
@@ -67,7 +67,7 @@ def spreads(tables: Tables, metric: str) -> Spreads:
 
 
 def _measured(tables: Tables, metric: str) -> tuple[float, float]:
-    rows = _drawn(tables.vectors.ids, np.flatnonzero(tables.vectors.live))
+    rows = drawn(tables.vectors.ids, np.flatnonzero(tables.vectors.live), _OTHERS)
     points = rows[:_POINTS]
     if len(points) * (len(rows) - 1) < LEAST_PAIRS:
         return USUAL_MEANING, USUAL_COLOUR[metric]
@@ -87,12 +87,3 @@ def _measured(tables: Tables, metric: str) -> tuple[float, float]:
 def _spread(numbers: Sequence[NDArray[np.floating]]) -> float:
     # Rounded, so that the order of a sum decides nothing.
     return max(LEAST_SPREAD, round(float(np.std(np.concatenate(numbers), dtype=np.float64)), 6))
-
-
-def _drawn(ids: IdArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An even draw that does not depend on the rows' order: ids are hashes, and the least count."""
-    keys = np.ascontiguousarray(ids[rows]).view(">u8").reshape(-1, 2)[:, 0]
-    least = rows if len(rows) <= _OTHERS else rows[np.argpartition(keys, _OTHERS)[:_OTHERS]]
-    chosen = ids[least]
-    order: NDArray[np.int64] = np.argsort(chosen, kind="stable")
-    return least[order]

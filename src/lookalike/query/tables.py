@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from lookalike.indexes.pca import PcaCache
 from lookalike.kernels.coarse import CoarseRows
 from lookalike.stores import HistogramTable, Store
 from lookalike.stores.base import LogitTable, PartTable
-from lookalike.types import IdArray, Label, Space
+from lookalike.types import DoubleArray, FloatArray, IdArray, Label, Space
 
 if TYPE_CHECKING:
     from lookalike.indexes.graph import NeighbourGraph, TableGraph
@@ -69,7 +70,26 @@ class Tables:
         """Distances up to which hits are likely and maybe alike, by method (``likeness``)."""
         self.spreads: dict[str, tuple[float, float]] = {}
         """How far meaning and colour spread, by colour metric (``mixing``)."""
+        self.chance: Callable[[], Tables] = lambda: self
+        """The tables from which records are drawn to tell what chance gives; an excerpt's are
+        others."""
         self._masks: dict[Condition, tuple[IdArray, dict[bool, NDArray[np.bool_]]]] = {}
+
+    def vector_of(self, record: UUID) -> DoubleArray | None:
+        """The vector of a live record, or None."""
+        row = self.vectors.row_of(record)
+        return None if row is None else self.vectors.vector(row)
+
+    def histogram_of(self, record: UUID) -> DoubleArray | None:
+        """The histogram of a live record, dense, or None."""
+        row = self.histograms.row_of(record)
+        return None if row is None else self.histograms.histogram(row).dense()
+
+    def examples(self, classes: tuple[int, ...], most: int) -> FloatArray:
+        """Vectors of the records that surely show one of some classes, the surest first."""
+        shares = self.categories.share_of_whole(classes)
+        sure = np.flatnonzero((shares >= CONFIDENT) & self.categories.live)
+        return self.vectors.vectors(sure[np.argsort(-shares[sure], kind="stable")[:most]])
 
     def refresh(self) -> bool:
         """Make what is missing and pays; returns whether anything was made. May take seconds."""
@@ -203,6 +223,17 @@ class Tables:
             table: HistogramTable | None = self.histograms if colour else None
             masks[colour] = (table or self.vectors).rows_with(ids)
         return masks[colour]
+
+
+def drawn(ids: IdArray, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """An even draw of ``count`` rows that does not depend on their order, by ascending id.
+
+    Ids are hashes, and the least are taken: any store of the same records draws the same.
+    """
+    keys = np.ascontiguousarray(ids[rows]).view(">u8").reshape(-1, 2)[:, 0]
+    least = rows if len(rows) <= count else rows[np.argpartition(keys, count)[:count]]
+    order: NDArray[np.int64] = np.argsort(ids[least], kind="stable")
+    return least[order]
 
 
 def has_classes(space: Space) -> bool:

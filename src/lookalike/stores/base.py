@@ -454,6 +454,9 @@ class Store(Protocol):
     def count(self) -> int:
         """Records that have at least one file now."""
 
+    def id_at(self, place: int) -> UUID:
+        """The id of one of these, ``place`` counting from 0 in the order of their ids."""
+
     def version(self) -> int:
         """A number that changes whenever somebody else has committed something."""
 

@@ -583,6 +583,13 @@ class SqliteStore(LabelTables, SideTables, Statements):
         row = self._connection.execute("SELECT count(*) FROM records WHERE live_files > 0")
         return int(row.fetchone()[0])
 
+    def id_at(self, place: int) -> UUID:
+        """The id of a record with a file, ``place`` counting from 0 in the order of their ids."""
+        row = self._connection.execute(
+            "SELECT id FROM records WHERE live_files > 0 ORDER BY id LIMIT 1 OFFSET ?", (place,)
+        ).fetchone()
+        return UUID(bytes=row[0])
+
     def version(self) -> int:
         """A number that changes whenever another connection has committed something."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])

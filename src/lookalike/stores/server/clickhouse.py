@@ -27,7 +27,7 @@ from lookalike.errors import (
     StorageError,
 )
 from lookalike.stores.server.address import Address
-from lookalike.stores.server.engine import Row
+from lookalike.stores.server.engine import IndexState, Row, Words
 from lookalike.stores.server.layout import FILES, WRITERS, Column, Table
 from lookalike.types import BINS, DoubleArray, SparseHistogram
 
@@ -107,8 +107,11 @@ class ClickHouseWords:
     def pattern(self, pattern: str) -> str:
         return pattern.replace("\\", "\\\\")
 
-    def smallest(self, parts: Sequence[str]) -> str:
-        return f"least({', '.join(parts)})"
+    def within(self, column: str, query: str) -> str:
+        return f"{column} IN ({query})"
+
+    def by_id(self, column: str) -> str:
+        return f"toString({column})"  # ids are ordered by their second halves first
 
     def largest(self, parts: Sequence[str]) -> str:
         return f"greatest({', '.join(parts)})"
@@ -126,7 +129,7 @@ class ClickHouseEngine:
     """An Engine on ClickHouse, or on its engine in this process (chDB)."""
 
     def __init__(self, address: Address) -> None:
-        self.words = ClickHouseWords()
+        self.words: Words = ClickHouseWords()
         self.name = address.name
         self._database = address.namespace
         self._guard = threading.RLock()  # chDB answers one question at a time
@@ -330,6 +333,40 @@ class ClickHouseEngine:
             rows.append((*values, version, 1))
         self._insert(table, rows)
 
+    def index_state(self, table: str) -> IndexState:
+        """Parts that were written after the index was declared have it; older ones may not."""
+        declared = self.rows(
+            "SELECT 1 FROM system.data_skipping_indices WHERE database = ? AND table = ?"
+            f" AND name = '{_INDEX}'",
+            (self._database, table),
+        )
+        if not declared:
+            return IndexState("none")
+        running = self.rows(
+            "SELECT parts_to_do, latest_fail_reason FROM system.mutations WHERE database = ?"
+            " AND table = ? AND NOT is_done",
+            (self._database, table),
+        )
+        if running:
+            left, failed = running[0]
+            state = "stale" if failed else "building"
+            return IndexState(state, failed or f"{left} parts to do")
+        without = self.rows(
+            "SELECT count(*) FROM system.parts WHERE database = ? AND table = ? AND active"
+            " AND secondary_indices_compressed_bytes = 0 AND rows > 0",
+            (self._database, table),
+        )[0][0]
+        return IndexState("stale", f"{without} parts lack it") if without else IndexState("built")
+
+    def build_index(self, table: str) -> None:
+        place = f"{self._database}.{table}"
+        (dim,) = self.rows(f"SELECT length(embedding) FROM {place} LIMIT 1")[0]
+        self.execute(
+            f"ALTER TABLE {place} ADD INDEX IF NOT EXISTS {_INDEX} embedding TYPE"
+            f" vector_similarity('hnsw', 'cosineDistance', {dim}, 'bf16', 32, 128)"
+        )
+        self.execute(f"ALTER TABLE {place} MATERIALIZE INDEX {_INDEX} SETTINGS mutations_sync = 1")
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         yield
@@ -360,6 +397,7 @@ class ClickHouseEngine:
 
 
 _KEYS = 1_000
+_INDEX = "embedding_index"
 _LIVE = ", (record IS NOT NULL AND state IN ('indexed', 'unchanged', 'moved')) AS live"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lookalike.stores.server.layout import Table
@@ -47,11 +48,30 @@ class Words(Protocol):
     def pattern(self, pattern: str) -> str:
         """A pattern as ``like`` wants it bound."""
 
-    def smallest(self, parts: Sequence[str]) -> str:
-        """The smallest of several numbers."""
+    def within(self, column: str, query: str) -> str:
+        """Whether a column's value is among those of a query, without giving up an index."""
+
+    def by_id(self, column: str) -> str:
+        """What to order by so that ids ascend by their bytes."""
 
     def largest(self, parts: Sequence[str]) -> str:
         """The largest of several numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """How an index over vectors stands: ``none``, ``building``, ``built`` or ``stale``.
+
+    ``detail``: how far it is, or what is wrong.
+    """
+
+    state: str
+    detail: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether searches may use it."""
+        return self.state == "built"
 
 
 class Engine(Protocol):
@@ -85,6 +105,12 @@ class Engine(Protocol):
 
     def remove(self, table: Table, keys: Sequence[Row]) -> None:
         """Remove the rows with these keys; of a table, or of all its rows with a shorter key."""
+
+    def index_state(self, table: str) -> IndexState:
+        """How the index of a table of vectors stands."""
+
+    def build_index(self, table: str) -> None:
+        """Make the index of a table of vectors; returns when it is built."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """What is written within is seen by others all together.

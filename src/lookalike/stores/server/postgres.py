@@ -23,7 +23,7 @@ from lookalike.errors import (
     StorageError,
 )
 from lookalike.stores.server.address import Address
-from lookalike.stores.server.engine import Row
+from lookalike.stores.server.engine import IndexState, Row, Words
 from lookalike.stores.server.layout import Column, Table
 from lookalike.types import BINS, DoubleArray, SparseHistogram
 
@@ -107,8 +107,11 @@ class PostgresWords:
     def pattern(self, pattern: str) -> str:
         return pattern
 
-    def smallest(self, parts: Sequence[str]) -> str:
-        return f"least({', '.join(parts)})"
+    def within(self, column: str, query: str) -> str:
+        return f"{column} = ANY(ARRAY({query}))"  # a join would keep the index from being used
+
+    def by_id(self, column: str) -> str:
+        return column
 
     def largest(self, parts: Sequence[str]) -> str:
         return f"greatest({', '.join(parts)})"
@@ -127,7 +130,7 @@ class PostgresEngine:
     """An Engine on PostgreSQL. A pool of connections serves reading, one connection writes."""
 
     def __init__(self, address: Address) -> None:
-        self.words = PostgresWords()
+        self.words: Words = PostgresWords()
         self.name = address.name
         self._address = address
         self._schema = address.namespace
@@ -155,6 +158,9 @@ class PostgresEngine:
             server_settings={
                 "search_path": f'"{self._schema}", public',
                 "application_name": "lookalike",
+                "hnsw.iterative_scan": "strict_order",  # a filter loses no rows
+                "hnsw.ef_search": "200",
+                "jit": "off",  # compiling a search takes longer than it
             },
             min_size=0,
             max_size=CONNECTIONS,
@@ -320,6 +326,33 @@ class PostgresEngine:
     async def _removed(self, statement: str, keys: Sequence[Row]) -> None:
         async with self._own() as connection, connection.transaction():
             await connection.executemany(statement, keys)
+
+    def index_state(self, table: str) -> IndexState:
+        """An HNSW index of pgvector takes every row that is added: it is never stale."""
+        rows = self.rows(
+            "SELECT i.indisvalid, p.blocks_done, p.blocks_total FROM pg_catalog.pg_index AS i"
+            " JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid"
+            " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+            " LEFT JOIN pg_catalog.pg_stat_progress_create_index AS p ON p.index_relid = c.oid"
+            " WHERE n.nspname = ? AND c.relname = ?",
+            (self._schema, f"{table}_index"),
+        )
+        if not rows:
+            return IndexState("none")
+        valid, done, total = rows[0]
+        if valid:
+            return IndexState("built")
+        if total:
+            return IndexState("building", f"{done} of {total} blocks")
+        return IndexState("stale", "its making was interrupted; make it again")
+
+    def build_index(self, table: str) -> None:
+        if self.index_state(table).state == "stale":
+            self.execute(f"DROP INDEX {table}_index")
+        self.execute(
+            f"CREATE INDEX IF NOT EXISTS {table}_index ON {table}"
+            " USING hnsw (embedding halfvec_cosine_ops)"
+        )
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

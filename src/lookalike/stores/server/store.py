@@ -29,6 +29,7 @@ from lookalike.stores.base import (
 from lookalike.stores.run import Place, inside
 from lookalike.stores.server.conditions import matching_ids
 from lookalike.stores.server.engine import Engine, Row
+from lookalike.stores.server.lacking import WithoutSideTables
 from lookalike.stores.server.layout import (
     CLASSES,
     DECISIONS,
@@ -63,6 +64,9 @@ from lookalike.types import (
 FORMAT_VERSION = 1
 """Of the tables' layout; a library with a higher one is refused."""
 
+LEAST_INDEXED = 20_000
+"""Fewer records than these are compared one by one; an index would save nothing."""
+
 BATCH = 1_000
 """Ids in one statement."""
 
@@ -72,7 +76,7 @@ Shares = Callable[[Space, FloatArray], FloatArray]
 """Of a space and its records' highest logits, float32 (n, m), the shares of probability, alike."""
 
 
-class ServerStore:
+class ServerStore(WithoutSideTables):
     """A Store on a server: reads, or with ``write`` is the one that writes.
 
     Raises LibraryMissingError if there is nothing to read, LibraryLockedError if somebody else
@@ -148,9 +152,10 @@ class ServerStore:
         self.require_space(space)
         if not self.spaces():
             self.add_space(space)
-        return self._space_number(space)
+        return self.space_number(space)
 
-    def _space_number(self, space: Space) -> int:
+    def space_number(self, space: Space) -> int:
+        """The number under which a space's classes and parts are kept."""
         rows = self.engine.rows("SELECT number FROM _spaces WHERE name = ?", (space.name,))
         return int(rows[0][0])
 
@@ -210,7 +215,7 @@ class ServerStore:
     def _put_classes(self, space: Space, logits: Sequence[tuple[UUID, ClassLogits]]) -> None:
         if not logits:
             return
-        number = self._space_number(space)
+        number = self.space_number(space)
         shares = self._shares(space, np.stack([one.logits for _, one in logits]))
         self.engine.put(
             CLASSES,
@@ -236,7 +241,7 @@ class ServerStore:
         """Commit the classes of records' parts: all are durable when this returns, or none."""
         self._require_writing()
         self._ensure_space(space)
-        number = self._space_number(space)
+        number = self.space_number(space)
         rows: list[Row] = []
         for one in parts:
             if not one.parts:
@@ -454,6 +459,24 @@ class ServerStore:
         """Records that have at least one file now."""
         return int(self.engine.rows("SELECT count(DISTINCT record) FROM _files WHERE live")[0][0])
 
+    def id_at(self, place: int) -> UUID:
+        """The id of a record with a file, ``place`` counting from 0 in the order of their ids."""
+        order = self.engine.words.by_id("id")
+        rows = self.engine.rows(
+            f"SELECT id FROM _records WHERE id IN (SELECT record FROM _files WHERE live)"
+            f" ORDER BY {order} LIMIT 1 OFFSET {int(place)}"
+        )
+        return UUID(bytes=rows[0][0].bytes)
+
+    def refresh(self, space: Space) -> bool:
+        """Make the index over a space's vectors if that pays; returns whether it was made."""
+        self._require_writing()
+        table = vectors_of(space).name
+        if self.engine.index_state(table).usable or self.count() < LEAST_INDEXED:
+            return False
+        self.engine.build_index(table)
+        return True
+
     def each_thumbnail(self) -> Iterator[tuple[bytes, bytes]]:
         """Ids and thumbnails of the records that have a file now, in the order of indexing."""
         rows = self.engine.stream(
@@ -529,7 +552,7 @@ class ServerStore:
         return [Space(*row[:-1]) for row in first]
 
     def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
-        """Vectors and histograms of all records, which takes them over the network."""
+        """Vectors and histograms of all records, which are fetched when they are looked at."""
         return self.vectors(space), self.histograms()
 
     def vectors(self, space: Space, ids: Sequence[UUID] | None = None) -> VectorTable:
@@ -567,14 +590,11 @@ class ServerStore:
                 "SELECT t.record, t.classes, t.logits FROM _classes AS t",
                 "t.record",
                 ids,
-                f"t.space = {self._space_number(space)}",
+                f"t.space = {self.space_number(space)}",
             )
         )
-        own = np.frombuffer(b"".join(row[0].bytes for row in rows), ID_DTYPE)
-        classes = np.array([row[1] for row in rows], np.uint16).reshape(len(rows), -1)
-        logits = np.array([row[2] for row in rows], np.float32).reshape(len(rows), -1)
-        if not rows:
-            classes, logits = classes.reshape(0, 0), logits.reshape(0, 0)
+        own = _ids(rows)
+        classes, logits = _class_arrays([row[1:] for row in rows])
         return LogitTable(own, classes, logits, self._live(own))
 
     def _numbers(
@@ -605,7 +625,7 @@ class ServerStore:
         select = (
             "SELECT t.record, t.box_left, t.box_top, t.width, t.height, t.classes, t.logits"
             " FROM _parts AS t JOIN _records ON _records.id = t.record"
-            f" WHERE t.space = {self._space_number(space)}"
+            f" WHERE t.space = {self.space_number(space)}"
             " AND t.record IN (SELECT record FROM _files WHERE live)"
         )
         order = " ORDER BY _records.number, t.number"
@@ -614,12 +634,9 @@ class ServerStore:
             if ids is None
             else self._of(ids, f"{select} AND t.record IN {{ids}}{order}")
         )
-        count = len(rows)
-        classes = np.array([row[5] for row in rows], np.uint16).reshape(count, -1 if count else 0)
-        logits = np.array([row[6] for row in rows], np.float32).reshape(count, -1 if count else 0)
-        crops = np.array([row[1:5] for row in rows], np.float32).reshape(count, 4)
-        ids_ = np.frombuffer(b"".join(row[0].bytes for row in rows), ID_DTYPE)
-        return PartTable(ids_, crops, classes, logits)
+        classes, logits = _class_arrays([row[5:] for row in rows])
+        crops = np.array([row[1:5] for row in rows], np.float32).reshape(len(rows), 4)
+        return PartTable(_ids(rows), crops, classes, logits)
 
     def facts(self) -> FactsTable:
         """Facts of all records that have a file now, in the order of indexing."""
@@ -670,6 +687,15 @@ def _one_id(rows: Sequence[Row]) -> UUID | None:
 def _ids(rows: Iterable[Row]) -> IdArray:
     """The ids that rows begin with."""
     return np.frombuffer(b"".join(row[0].bytes for row in rows), ID_DTYPE)
+
+
+def _class_arrays(rows: Sequence[Row]) -> tuple[NDArray[np.uint16], FloatArray]:
+    """Classes and logits of rows, (n, m) each; (0, 0) of none."""
+    shape = (len(rows), -1) if rows else (0, 0)
+    return (
+        np.array([classes for classes, _ in rows], np.uint16).reshape(shape),
+        np.array([logits for _, logits in rows], np.float32).reshape(shape),
+    )
 
 
 def _is_under(path: bytes, roots: Sequence[bytes] | None) -> bool:

@@ -1,0 +1,278 @@
+"""Candidates on a server: records that may be the nearest to a query, found by SQL.
+
+The server orders records by its own arithmetic, which differs from ours in the last digits. So more
+than k are fetched: all whose distance is within ``margin`` of the k-th. Who asked compares these
+exactly and by one rule for ties, so that every engine gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import UUID
+
+from lookalike.conditions import Condition
+from lookalike.stores.server.conditions import Sql, matching_ids
+from lookalike.stores.server.engine import Row
+from lookalike.stores.server.layout import vectors_of
+from lookalike.stores.server.store import LEAST_INDEXED, ServerStore
+from lookalike.types import DoubleArray, Measure, Space
+
+MORE = 8
+"""Records beyond k that are always fetched."""
+
+HALF_MARGIN = 1e-3
+"""What rounding a query to halves and summing in single precision changes of a cosine, at most."""
+
+Margin = Callable[[float], float]
+"""How far a server's distance may be off, of that distance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Which records may be found.
+
+    ``where``: a condition that holds; ``shown``: of these classes together, more than ``least`` in
+    the space of that number, as a whole, or more than ``sure`` in a part; ``without``: not these.
+    """
+
+    where: Condition | None = None
+    shown: tuple[int, ...] = ()
+    labelled_by: Space | None = None
+    least: float = 0.5
+    sure: float = 0.8
+    without: tuple[UUID, ...] = ()
+
+    @property
+    def everything(self) -> bool:
+        """Whether all but ``without`` are allowed."""
+        return self.where is None and not self.shown
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Ids of the records that may be nearest, and whether no other one can be."""
+
+    ids: list[UUID]
+    exact: bool
+
+
+class Nearest:
+    """Finds candidates among the records of one space at one version of a library."""
+
+    def __init__(self, store: ServerStore, space: Space) -> None:
+        self._store, self._engine = store, store.engine
+        self._words = store.engine.words
+        self._space = space
+        self._table = vectors_of(space).name
+        self._counts: dict[tuple[Condition | None, tuple[int, ...]], int] = {}
+
+    # -- what may be found -----------------------------------------------------------------------
+
+    @cached_property
+    def _dead(self) -> list[UUID]:
+        """Records of which no file is there now: few, mostly none."""
+        rows = self._engine.rows(
+            "SELECT id FROM _records WHERE id NOT IN (SELECT record FROM _files WHERE live)"
+        )
+        return [UUID(bytes=id_.bytes) for (id_,) in rows]
+
+    def _allowed(self, allowed: Allowed, id_: str) -> Sql:
+        """A condition for rows whose record stands in the column ``id_``."""
+        parts = [Sql("1 = 1")]
+        without = [*allowed.without, *self._dead]
+        if without:
+            parts.append(Sql(f"{id_} NOT IN {self._words.ids([one.bytes for one in without])}"))
+        if allowed.where is not None:
+            found = matching_ids(allowed.where, self._words)
+            parts.append(Sql(self._words.within(id_, found.text), found.values))
+        if allowed.shown:
+            parts.append(Sql(self._words.within(id_, self._showing(allowed))))
+        values = tuple(value for part in parts for value in part.values)
+        return Sql(" AND ".join(part.text for part in parts), values)
+
+    def _showing(self, allowed: Allowed) -> str:
+        """A query for the records that surely show some classes."""
+        number = self._number(allowed.labelled_by)
+        whole = self._words.share("c.", allowed.shown)
+        part = self._words.share("p.", allowed.shown)
+        return (
+            f"SELECT c.record FROM _classes AS c WHERE c.space = {number}"
+            f" AND {whole} >= {allowed.least} UNION ALL SELECT p.record FROM _parts AS p"
+            f" WHERE p.space = {number} AND {part} >= {allowed.sure}"
+        )
+
+    def _number(self, space: Space | None) -> int:
+        return self._store.space_number(space or self._space)
+
+    def count(self, allowed: Allowed) -> int:
+        """How many records may be found."""
+        key = allowed.where, allowed.shown
+        if key not in self._counts:
+            every = Allowed(allowed.where, allowed.shown, allowed.labelled_by)
+            where = self._allowed(every, "v.id")
+            query = f"SELECT count(*) FROM {self._table} AS v WHERE {where.text}"
+            self._counts[key] = int(self._engine.rows(query, where.values)[0][0])
+        return self._counts[key] - self._inside(allowed)
+
+    def _inside(self, allowed: Allowed) -> int:
+        """How many of those left out would be allowed."""
+        if not allowed.without:
+            return 0
+        every = self._allowed(Allowed(allowed.where, allowed.shown, allowed.labelled_by), "v.id")
+        own = self._words.ids([one.bytes for one in allowed.without])
+        query = f"SELECT count(*) FROM {self._table} AS v WHERE v.id IN {own} AND {every.text}"
+        return int(self._engine.rows(query, every.values)[0][0])
+
+    # -- what is nearest -------------------------------------------------------------------------
+
+    def by_vectors(
+        self, vectors: Sequence[DoubleArray], k: int, allowed: Allowed, *, exact: bool
+    ) -> Candidates:
+        """By cosine; with several vectors by the one that a record is least alike."""
+        each = [self._words.cosine_distance("v.embedding", vector) for vector in vectors]
+        if not exact and len(vectors) == 1 and self._is_indexed(allowed):
+            found = self._found(each[0], f"{self._table} AS v", 4 * k + MORE, allowed)
+            if len(found) >= k:
+                return Candidates([id_ for id_, _ in found], exact=False)
+        return self._exact(self._largest(each), f"{self._table} AS v", k, allowed, _flat)
+
+    def _is_indexed(self, allowed: Allowed) -> bool:
+        return (
+            self._engine.index_state(self._table).usable
+            and self.count(Allowed(allowed.where, allowed.shown, allowed.labelled_by))
+            >= LEAST_INDEXED
+        )
+
+    def by_colours(
+        self,
+        histograms: Sequence[DoubleArray],
+        measure: Measure,
+        k: int,
+        allowed: Allowed,
+    ) -> Candidates:
+        """By a colour metric; with several histograms by the one that a record is least alike."""
+        each = [self._colour_distance(measure, histogram) for histogram in histograms]
+        source = "(SELECT h.*, h.record AS id FROM _histograms AS h) AS v"
+        margin = _relative if measure.highest == float("inf") else _rooted
+        return self._exact(self._largest(each), source, k, allowed, margin)
+
+    def _colour_distance(self, measure: Measure, histogram: DoubleArray) -> str:
+        score = self._words.colour_score(measure.name, histogram)
+        return f"(- {score})" if measure.higher_is_better else score
+
+    def by_mix(
+        self,
+        pairs: Sequence[tuple[DoubleArray, DoubleArray]],
+        measure: Measure,
+        weight: float,
+        k: int,
+        allowed: Allowed,
+    ) -> Candidates:
+        """By cosine and likeness of colours, the latter with this weight; pairs are inputs."""
+        each = []
+        for vector, histogram in pairs:
+            cosine = self._words.cosine_distance("v.embedding", vector)
+            score = self._words.colour_score(measure.name, histogram)
+            if not measure.higher_is_better:
+                bounded = measure.highest < float("inf")
+                score = f"(1.0 - {score})" if bounded else f"(1.0 / (1.0 + {score}))"
+            each.append(f"({1.0 - weight!r} * {cosine} - {weight!r} * {score})")
+        source = f"{self._table} AS v JOIN _histograms AS h ON h.record = v.id"
+        return self._exact(self._largest(each), source, k, allowed, _rooted)
+
+    def by_share(
+        self,
+        phrases: Sequence[tuple[int, ...]],
+        vector: DoubleArray,
+        k: int,
+        allowed: Allowed,
+    ) -> Candidates:
+        """By how surely records show all phrases; of equals, by cosine."""
+        number = self._number(None)
+        source = f"{self._table} AS v JOIN _classes AS c ON c.record = v.id"
+        shares = []
+        for place, numbers in enumerate(phrases):
+            whole = self._words.share("c.", numbers)
+            part = self._words.share("p.", numbers)
+            source += (
+                f" LEFT JOIN (SELECT p.record AS record, max({part}) AS sure FROM _parts AS p"
+                f" WHERE p.space = {number} AND {part} >= {allowed.sure} GROUP BY p.record)"
+                f" AS p{place} ON p{place}.record = v.id"
+            )
+            shares.append(f"sqrt(greatest({whole}, coalesce(p{place}.sure, 0)))")
+        score = f"({' + '.join(shares)})"
+        distance = f"({self._words.cosine_distance('v.embedding', vector)} + 0)"
+        where = self._allowed(allowed, "v.id")
+        rows = self._engine.rows(
+            f"SELECT v.id, {score} AS s, {distance} AS d FROM {source} WHERE c.space = {number}"
+            f" AND {where.text} ORDER BY s DESC, d LIMIT {2 * k + 64}",
+            where.values,
+        )
+        return Candidates([UUID(bytes=row[0].bytes) for row in rows], exact=True)
+
+    def surest(self, numbers: Sequence[int], most: int, least: float) -> list[UUID]:
+        """The records that show some classes as a whole the most surely, in the order of that."""
+        share = self._words.share("c.", numbers)
+        where = self._allowed(Allowed(), "c.record")
+        rows = self._engine.rows(
+            f"SELECT c.record, {share} AS s FROM _classes AS c JOIN _records AS r"
+            f" ON r.id = c.record WHERE c.space = {self._number(None)} AND {share} >= {least}"
+            f" AND {where.text} ORDER BY s DESC, r.number LIMIT {most}",
+            where.values,
+        )
+        return [UUID(bytes=row[0].bytes) for row in rows]
+
+    def least_ids(self, count: int) -> list[UUID]:
+        """The records with the least ids: an even draw, since ids are hashes."""
+        where = self._allowed(Allowed(), "v.id")
+        rows = self._engine.rows(
+            f"SELECT v.id FROM {self._table} AS v WHERE {where.text}"
+            f" ORDER BY {self._words.by_id('v.id')} LIMIT {count}",
+            where.values,
+        )
+        return [UUID(bytes=row[0].bytes) for row in rows]
+
+    # -- the queries -----------------------------------------------------------------------------
+
+    def _largest(self, parts: Sequence[str]) -> str:
+        return parts[0] if len(parts) == 1 else self._words.largest(parts)
+
+    def _exact(
+        self, distance: str, source: str, k: int, allowed: Allowed, margin: Margin
+    ) -> Candidates:
+        """All records whose distance is within a margin of the k-th."""
+        limit = k + MORE
+        while True:  # once, but where many lie at about the same distance
+            found = self._found(f"({distance} + 0)", source, limit, allowed)
+            if len(found) < limit:
+                break
+            if found[-1][1] > found[k - 1][1] + margin(found[k - 1][1]):
+                break
+            limit *= 4
+        return Candidates([id_ for id_, _ in found], exact=True)
+
+    def _found(
+        self, distance: str, source: str, limit: int, allowed: Allowed
+    ) -> list[tuple[UUID, float]]:
+        where = self._allowed(allowed, "v.id")
+        rows: list[Row] = self._engine.rows(
+            f"SELECT v.id, {distance} AS d FROM {source} WHERE {where.text} ORDER BY d"
+            f" LIMIT {limit}",
+            where.values,
+        )
+        return [(UUID(bytes=id_.bytes), float(d)) for id_, d in rows]
+
+
+def _flat(_distance: float) -> float:
+    return HALF_MARGIN
+
+
+def _relative(distance: float) -> float:
+    return 1e-4 * (1 + abs(distance))
+
+
+def _rooted(_distance: float) -> float:
+    """Of a root of what is near zero: single precision is exact to 1e-6 below the root."""
+    return 3e-3
