@@ -13,23 +13,28 @@ import lookalike
 SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
-BASE = {*GROUND, "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes"}
+BASE = {*GROUND, "places", "config", "conditions", "kernels", "categories"}
+MIDDLE = {
+    *BASE, "writing", "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes",
+}  # fmt: skip
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
+    "version": set(),
     "errors": {"types"},
+    "places": set(),
     "config": {*GROUND, "kernels"},
-    "conditions": GROUND,
+    "conditions": {*GROUND, "places"},
     "categories": GROUND,
+    "writing": GROUND,
     "rows": GROUND,
     "sql": GROUND,
     "scan": {*GROUND, "config"},
     "decode": {*GROUND, "config"},
-    "sources": {*GROUND, "config", "scan", "decode", "rows"},
+    "sources": {*GROUND, "places", "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "config", "conditions", "sql"},
+    "stores": {*GROUND, "places", "config", "conditions", "sql"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},
@@ -40,6 +45,7 @@ ALLOWED = {
     "labelling": MIDDLE,
     "side_tables": {*MIDDLE, "query"},
     "maps": MIDDLE,
+    "exchange": {*MIDDLE, "pipeline", "version"},
     "homes": MIDDLE,
     "library": {
         *MIDDLE,
@@ -53,8 +59,10 @@ ALLOWED = {
         "labelling",
         "side_tables",
         "maps",
+        "exchange",
         "present",
     },
+    "unsplash": {*MIDDLE, "library", "side_tables"},
     "web": {*MIDDLE, "query", "maps", "library"},
     "present": {"types"},
     "cli": {
@@ -67,8 +75,10 @@ ALLOWED = {
         "labelling",
         "side_tables",
         "maps",
+        "exchange",
         "web",
         "library",
+        "unsplash",
         "present",
         "lookalike",
     },
@@ -79,6 +89,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "library",
+        "version",
     },  # __init__: public names
     "__main__": {"cli"},
 }

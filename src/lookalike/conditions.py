@@ -59,6 +59,7 @@ from enum import StrEnum
 from typing import Literal, NoReturn, TypeGuard, get_args
 
 from lookalike.errors import InputError
+from lookalike.places import absolute
 from lookalike.types import ColumnKind, SideTable
 
 Value = int | float | str
@@ -554,7 +555,7 @@ class _Parser:
         folder = self._string("under takes a folder in single quotes")
         if not folder:
             self._refuse(token, f"under '' at {token.position} names no folder", "'.' is this one")
-        return Under(os.path.abspath(os.path.expanduser(folder)))
+        return Under(absolute(os.path.expanduser(folder)))
 
     def _column(self) -> str:
         token = self._peek()

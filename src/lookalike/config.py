@@ -46,6 +46,24 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetching:
+    """How pictures are asked for at their servers: politely, unless told otherwise.
+
+    ``connections`` at a time altogether and ``per_host``; ``gap_ms`` at the least from one request
+    to a host to the next; ``timeout_seconds`` for a connection and for each wait, six times as much
+    for a whole picture; ``retries`` of what may succeed later. ``waiting_megabytes``: while more of
+    what has come waits to be read, nothing more is asked for.
+    """
+
+    connections: int = 16
+    per_host: int = 4
+    gap_ms: float = 25.0
+    timeout_seconds: float = 20.0
+    retries: int = 4
+    waiting_megabytes: float = 256.0
+
+
+@dataclass(frozen=True, slots=True)
 class IndexOptions:
     """How a run of the indexer works.
 
@@ -71,6 +89,8 @@ class IndexOptions:
     """Pictures that a thread prepares before it encodes them; each half stays in the cache."""
     commit_batch: int = 500
     limits: Limits = Limits()
+    fetching: Fetching = Fetching()
+    """How known pictures are asked for again that lie on the web and are not kept."""
 
     @property
     def threads(self) -> int:

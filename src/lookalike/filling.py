@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from PIL import Image
 
 from lookalike.config import IndexOptions, Limits
-from lookalike.decode import MemoryBudget, decode, read
+from lookalike.decode import MemoryBudget, decode
 from lookalike.errors import ImageError
 from lookalike.features.encoders import Encoder
 from lookalike.features.parts import PARTS, cut
@@ -23,14 +24,17 @@ from lookalike.pipeline import (
     Progress,
     Silence,
     batch_size,
-    batched,
+    batched_in_time,
     encode_ready,
     memory_budget,
     ordered_map,
 )
+from lookalike.sources import Supplied
+from lookalike.sources.base import Kept
+from lookalike.sources.reading import supply_again
 from lookalike.stores import Store
 from lookalike.stores.base import Lacking, RecordParts, SpaceFeatures
-from lookalike.types import PixelArray, Space
+from lookalike.types import FileEntry, PixelArray, Space
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -60,6 +64,7 @@ def fill(
         ]
 
     return _filled(
+        store,
         partial(store.lacking, encoder.spec.space, roots),
         encoder.prepare,
         encode,
@@ -83,6 +88,7 @@ def look_at_parts(
     Everything committed stays, however the run ends, and running it again continues.
     """
     return _filled(
+        store,
         partial(store.lacking_parts, encoder.spec.space, roots),
         lambda image: [encoder.prepare(one) for one in cut(image, PARTS)],
         partial(_see_parts, encoder=encoder),
@@ -113,7 +119,15 @@ def _see_parts(
 # -- what both have in common ----------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[R]):
+    """What a record's file gave, or None if that is not what it was."""
+
+    value: R | None
+
+
 def _filled(
+    store: Store,
     lacking: Callable[[], Iterator[Lacking]],
     prepare: Callable[[Image.Image], T],
     encode: Callable[[Sequence[Lacking], Sequence[T | None]], list[R | None]],
@@ -134,10 +148,9 @@ def _filled(
     added = left = 0
     size = max(1, batch_size(count, options) // squares)
     try:
-        for batch in batched(
-            _read_again(lacking(), size, prepare, encode, options), options.commit_batch
-        ):
-            done = [one for one in batch if one is not None]
+        made = _read_again(lacking(), store, size, prepare, encode, options)
+        for batch in batched_in_time(made, options.commit_batch):
+            done = [one.value for one in batch if one.value is not None]
             put(done)
             added, left = added + len(done), left + len(batch) - len(done)
             progress.advance(len(batch))
@@ -148,33 +161,61 @@ def _filled(
 
 def _read_again(
     lacking: Iterable[Lacking],
+    store: Store,
     size: int,
     prepare: Callable[[Image.Image], T],
-    encode: Callable[[Sequence[Lacking], Sequence[T | None]], list[R]],
+    encode: Callable[[Sequence[Lacking], Sequence[T | None]], list[R | None]],
     options: IndexOptions,
-) -> Iterator[R]:
-    """What ``encode`` makes of known records' files, ``size`` at a time in each thread, in order.
+) -> Iterator[_Made[R] | None]:
+    """What ``encode`` makes of known records' pictures, ``size`` at a time in each thread.
 
-    It gets what ``prepare`` makes of each picture; None for a file that is no longer what it was.
+    It gets what ``prepare`` makes of each; None for one that is no longer what it was. None comes
+    of it where a source says so (see ``Source.supply``).
     """
     budget = memory_budget(options.memory_limit)
 
-    def work(some: Sequence[Lacking]) -> list[R]:
-        return encode(some, [_prepared(one, prepare, options.limits, budget) for one in some])
+    def work(some: Sequence[tuple[Lacking, Supplied]]) -> list[_Made[R]]:
+        ready = [_prepared(*one, prepare, options.limits, budget) for one in some]
+        return [_Made(value) for value in encode([one for one, _ in some], ready)]
 
     with ThreadPoolExecutor(options.threads, "fill") as pool:
-        for batch in ordered_map(pool, work, batched(lacking, size), max(2, AHEAD // size)):
+        pictures = batched_in_time(_supplied(lacking, store, options), size, least=0)
+        for batch in ordered_map(pool, work, pictures, max(2, AHEAD // size)):
             yield from batch
+            if len(batch) < size:
+                yield None
+
+
+def _supplied(
+    lacking: Iterable[Lacking], store: Store, options: IndexOptions
+) -> Iterator[tuple[Lacking, Supplied] | None]:
+    """Records with their pictures, wherever these lie, in any order."""
+    asked: dict[str, Lacking] = {}
+
+    def entries() -> Iterator[FileEntry]:
+        for one in lacking:
+            asked[one.entry.path] = one
+            yield one.entry
+
+    def kept(entry: FileEntry) -> str | None:
+        return store.original(asked[entry.path].content_hash)
+
+    for picture in supply_again(entries(), options.limits, kept, options.fetching):
+        yield None if picture is None else (asked.pop(picture.entry.path), picture)
 
 
 def _prepared(
-    one: Lacking, prepare: Callable[[Image.Image], T], limits: Limits, budget: MemoryBudget
+    one: Lacking,
+    picture: Supplied,
+    prepare: Callable[[Image.Image], T],
+    limits: Limits,
+    budget: MemoryBudget,
 ) -> T | None:
-    """What a record's file gives, or None if that is not what it was."""
+    """What a record's picture gives, or None if that is not what it was."""
     try:
-        file = read(one.entry.path, limits)
+        file = picture.read()
         if file.content_hash != one.content_hash:
             return None
         return prepare(decode(file.data, limits, budget).image)
-    except (ImageError, MemoryError):
+    except (ImageError, Kept, MemoryError):
         return None

@@ -19,7 +19,6 @@ from lookalike import config
 from lookalike.categories import Category
 from lookalike.categories.lexicon import categories_named
 from lookalike.conditions import Condition, parse_condition
-from lookalike.decode import read
 from lookalike.errors import ImageError, InputError, LibraryMissingError
 from lookalike.features.encoders import Encoder, load_encoder
 from lookalike.filling import fill, look_at_parts
@@ -33,21 +32,27 @@ from lookalike.pipeline import (
     encoder_of,
     index,
 )
+from lookalike.places import absolute, is_url
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
 from lookalike.query.inputs import InputReader
 from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
-from lookalike.query.terms import Term, parse_term
+from lookalike.query.terms import Term, parse_term, record_id_of
 from lookalike.scan import absolute_roots
-from lookalike.sources import FolderSource
+from lookalike.sources import Source as PictureSource
+from lookalike.sources import source_of
+from lookalike.sources.reading import read_again
 from lookalike.stores.labels import label_name
+from lookalike.stores.originals import FOLDER as ORIGINALS
+from lookalike.stores.originals import Originals
 from lookalike.stores.schema import is_library
 from lookalike.stores.server.store import ServerStore
 from lookalike.types import (
     LABEL_SOURCES,
     Column,
+    FileEntry,
     FloatArray,
     IdArray,
     Label,
@@ -70,6 +75,10 @@ if TYPE_CHECKING:
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.evaluation import Candidates, Evaluation
     from lookalike.evaluate.pca_study import PcaStudy
+    from lookalike.exchange.bring import ImportReport
+    from lookalike.exchange.export import ExportReport
+    from lookalike.exchange.incoming import ImportOptions
+    from lookalike.exchange.selection import ExportOptions
     from lookalike.indexes.categories import CategoryIndex
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
@@ -171,37 +180,68 @@ class Library:
         options: config.IndexOptions = config.IndexOptions(),
         progress: Progress | None = None,
     ) -> IndexReport:
-        """Index files and folders; only what is new or changed is read.
+        """Index files, folders and tar shards; only what is new or changed is read.
 
         Everything committed stays, however the run ends; running it again continues. Raises
         InputError for a missing path, NothingDoneError if there is no image or none could be read,
         LibraryLockedError if another process writes, StorageError if the disk is full.
         """
+        return self.add_from(self.source(paths, options), options, progress)
+
+    def source(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        options: config.IndexOptions = config.IndexOptions(),
+        *,
+        id_field: str | None = None,
+    ) -> PictureSource:
+        """What ``add`` makes of paths; ``id_field``: of shards, see ``ShardSource``."""
         expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
         if not expanded:
             raise InputError("nothing to index; give at least one file or folder")
-        roots = absolute_roots(expanded)  # before a library is made for paths that do not exist
-        source = FolderSource(
-            roots, hidden=options.hidden, is_library=is_library, limits=options.limits
+        return source_of(
+            expanded,
+            hidden=options.hidden,
+            is_library=is_library,
+            limits=options.limits,
+            id_field=id_field,
         )
-        fresh = not self._home.exists()
-        with self._home.errors():
-            store = self._home.open(write=True)
-            try:
-                encoder = self._given_encoder or self._own_encoder(store, options)
-                further = self._further_encoders(store, options)  # before hours of work
-                labelling = _labelling((encoder, *further), options)
-                report = index(store, encoder, source, options, progress)
-                filled = [fill(store, one, roots, options, progress) for one in further]
-                report = replace(report, filled=tuple(filled))
-                if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):
-                    tiled = look_at_parts(store, labelling, roots, options, progress)
-                    report = replace(report, tiled=tiled)
-                return self._refreshed(store, report, progress)
-            finally:
-                if fresh and next(store.ledger(), None) is None:
-                    store.discard()
-                store.close()
+
+    def add_from(
+        self,
+        source: PictureSource,
+        options: config.IndexOptions = config.IndexOptions(),
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Index what a source has (see ``sources``): folders, shards, tables of URLs.
+
+        As ``add``, which makes a source of its paths. What lies at the source's places gets vectors
+        of the library's other spaces too.
+        """
+        with self._home.errors(), self._filling() as store:
+            encoder = self._given_encoder or self._own_encoder(store, options)
+            further = self._further_encoders(store, options)  # before hours of work
+            labelling = _labelling((encoder, *further), options)
+            report = index(store, encoder, source, options, progress)
+            filled = [fill(store, one, source.places, options, progress) for one in further]
+            report = replace(report, filled=tuple(filled))
+            if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):
+                tiled = look_at_parts(store, labelling, source.places, options, progress)
+                report = replace(report, tiled=tiled)
+            return self._refreshed(store, report, progress)
+
+    @property
+    def originals(self) -> Originals:
+        """Where pictures from the web are kept, if they are (``UrlTableSource(keep=...)``).
+
+        Raises InputError for a library on a server.
+        """
+        if not isinstance(self._home, FolderHome):
+            raise InputError(
+                f"{self._home.name}: originals are kept beside a library in a folder only; leave"
+                " --keep-originals out"
+            )
+        return Originals(self._home.folder / ORIGINALS)
 
     def add_space(
         self,
@@ -405,16 +445,28 @@ class Library:
             return self._reader().get(ids)
 
     def record_at(self, path: str | os.PathLike[str]) -> UUID | None:
-        """The record that lies at a path, or has the content of a file there; None if none has."""
-        where = os.path.abspath(os.fspath(path))
+        """The record that lies at a path, or has the content of a file there; None if none has.
+
+        A URL that the library does not know is not asked for.
+        """
+        where = absolute(os.fspath(path))
         with self._home.errors():
             known = self._reader().find_path(where)
-            if known is not None:
-                return known[0]
+            if known is not None or is_url(where):
+                return known[0] if known else None
             try:
-                return self._reader().find_content(read(where).content_hash)
+                file = read_again(FileEntry(where, 0, 0))
+                return self._reader().find_content(file.content_hash)
             except ImageError as error:
                 raise InputError(f"{path}: cannot be read: {error.reason}") from error
+
+    def record_called(self, name: str) -> UUID | None:
+        """The record that an id stands for, its own or another table's; None if none is so called.
+
+        One that is written as ours is, is taken for ours, whether it is here or not.
+        """
+        with self._home.errors():
+            return record_id_of(name) or self._reader().find_foreign(name)
 
     def is_original(self, path: str | os.PathLike[str]) -> bool:
         """Whether a path, or what it links to, is one from which the library reads a picture."""
@@ -688,6 +740,55 @@ class Library:
             known = _Known(self._reader(), self._current())
             return COLOURINGS[name][1](known, ids)
 
+    # -- exchange --------------------------------------------------------------------------------
+
+    def export(
+        self,
+        form: str,
+        out: str | os.PathLike[str],
+        options: ExportOptions | None = None,
+        *,
+        space: str | None = None,
+        where: str | Condition | None = None,
+    ) -> ExportReport:
+        """Write records for other programs: "parquet", "npy", "csv", "photos", "clip-retrieval".
+
+        ``out``: a file, or a folder for Parquet in parts and whatever is several files; it is
+        written whole or not at all. ``where`` keeps to records for which a condition holds. Raises
+        InputError for a place that is not free and where nothing is to be exported,
+        MissingExtraError without PyArrow, StorageError where it cannot be written.
+        """
+        from lookalike.exchange import export
+
+        condition = None if where is None else parse_condition(str(where))
+        with self._home.errors():
+            store, own = self._reader(), self._space(space)
+            place = self._home.folder if isinstance(self._home, FolderHome) else None
+            return export.from_store(store, place, own, condition, form, Path(out), options)
+
+    def import_(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        options: ImportOptions | None = None,
+        progress: Progress | None = None,
+    ) -> ImportReport:
+        """Take in what ``export`` wrote, and vectors that other programs made.
+
+        Parquet of our own and photos.parquet, clip-retrieval's folder, rclip's database. All of it
+        is checked before any of it is put; killed, the same call continues. Raises InputError for
+        what is not sound or not known, and what ``add`` raises.
+        """
+        from lookalike.exchange import bring
+
+        progress = progress or Silence()
+        with self._home.errors():
+            coming = bring.coming([Path(path) for path in paths], options, progress)
+            with self._made() as store:
+                report = bring.bring(coming, store, progress)
+                for space in store.spaces():
+                    self._refresh_space(store, space)
+        return report
+
     # -- labels ----------------------------------------------------------------------------------
 
     def label(self, name: str, records: Sequence[UUID]) -> None:
@@ -864,6 +965,18 @@ class Library:
         return found
 
     @contextmanager
+    def _filling(self) -> Iterator[AnyStore]:
+        """The library for writing, made if there is none, unless nothing comes of it."""
+        fresh = not self._home.exists()
+        store = self._home.open(write=True)
+        try:
+            yield store
+        finally:
+            if fresh and next(store.ledger(), None) is None:
+                store.discard()
+            store.close()
+
+    @contextmanager
     def _writing(self) -> Iterator[AnyStore]:
         """The library that is there, for writing; readers see it afterwards."""
         self._reader()  # raises if there is none
@@ -871,6 +984,18 @@ class Library:
         try:
             yield store
         finally:
+            store.close()
+
+    @contextmanager
+    def _made(self) -> Iterator[AnyStore]:
+        """The library for writing, made if there is none, and gone again if nothing came in."""
+        fresh = not self._home.exists()
+        store = self._home.open(write=True)
+        try:
+            yield store
+        finally:
+            if fresh and next(store.ledger(), None) is None:
+                store.discard()
             store.close()
 
     def _own_encoder(self, store: AnyStore, options: config.IndexOptions) -> Encoder:

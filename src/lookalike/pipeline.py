@@ -135,10 +135,8 @@ def index(
     progress.start(to_read)
     # 3. Read, decode, encode and commit that.
     try:
-        for batch in batched(
-            outcomes(source.supply(run.to_read()), to_read, store, encoder, options),
-            options.commit_batch,
-        ):
+        done = outcomes(source.supply(run.to_read()), to_read, store, encoder, options)
+        for batch in batched_in_time(done, options.commit_batch):
             with watch.within("commit"):
                 run.put(batch)
             progress.advance(len(batch))
@@ -252,14 +250,16 @@ RESERVE_BYTES = 220 * 10**6
 
 
 def outcomes(
-    pictures: Iterable[Supplied],
+    pictures: Iterable[Supplied | None],
     count: int,
     store: Store,
     encoder: Encoder,
     options: IndexOptions,
     ahead: int = AHEAD,
-) -> Iterator[Outcome]:
+) -> Iterator[Outcome | None]:
     """What each of about ``count`` pictures gave, in their order; ``ahead`` may be begun early.
+
+    None after what there was when a source said so (see ``Source.supply``).
 
     Each thread takes a few files through reading, decoding and encoding before it takes others, so
     that no thread waits for another and no picture is handed on.
@@ -273,9 +273,11 @@ def outcomes(
     )
     with ThreadPoolExecutor(options.threads, "index") as pool:
         size = batch_size(count, options)
-        batches = batched(pictures, size)
+        batches = batched_in_time(pictures, size, least=0)
         for batch in ordered_map(pool, work, batches, max(2 * options.threads, ahead // size)):
             yield from batch
+            if len(batch) < size:
+                yield None
 
 
 def batch_size(count: int, options: IndexOptions) -> int:
@@ -410,6 +412,22 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
+def batched_in_time(items: Iterable[T | None], size: int, least: int = 1) -> Iterator[list[T]]:
+    """The same, and a shorter list where a None says that others take their time.
+
+    With ``least`` 0 also an empty one, for those that have something else to do then.
+    """
+    batch: list[T] = []
+    for item in items:
+        if item is not None:
+            batch.append(item)
+        if len(batch) == size or (item is None and len(batch) >= least):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 def ordered_map(
     pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int
 ) -> Iterator[R]:
@@ -418,7 +436,7 @@ def ordered_map(
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) >= ahead:
+            while pending and (len(pending) >= ahead or pending[0].done()):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -28,11 +28,13 @@ from lookalike.features.encoders import Encoder
 from lookalike.pipeline import (
     batch_size,
     batched,
+    batched_in_time,
     encoder_of,
     first_images,
     outcomes,
     resident_bytes,
 )
+from lookalike.places import is_archive
 from lookalike.scan import Found, absolute_roots, scan
 from lookalike.sources.folders import on_disk
 from lookalike.stores import SqliteStore, Store
@@ -139,6 +141,9 @@ def plan_paths(
     """
     place = library_folder(library)
     expanded = [os.path.expanduser(os.fspath(path)) for path in paths]
+    for path in filter(is_archive, expanded):
+        if not os.path.isdir(path):
+            raise InputError(f"{path}: a plan is of folders and files; index shards without one")
     absolute_roots(expanded)  # before an encoder is loaded for paths that do not exist
     with readable_errors(place):
         store = SqliteStore(place) if is_library(place) else None
@@ -341,12 +346,10 @@ def measure(
     done: list[Outcome] = []
     laps: list[float] = []
     begun = (on_disk(one, options.limits) for one in itertools.chain(entries[:size], in_time))
-    for batch in batched(
-        outcomes(
-            begun, len(entries), store or cast("Store", _NoStore()), encoder, options, ahead=0
-        ),
-        size,
-    ):
+    given = outcomes(
+        begun, len(entries), store or cast("Store", _NoStore()), encoder, options, ahead=0
+    )
+    for batch in batched_in_time(given, size):
         now = perf_counter()
         laps.append((now - last) / len(batch))
         last = now
@@ -362,8 +365,8 @@ def _summed(done: Sequence[Outcome], seconds: float, laps: Sequence[float]) -> S
         unreadable=sum(outcome.content_hash is None for outcome in done),
         seconds=seconds,
         laps=tuple(laps),
-        cells=sum(len(features.histogram.bins) for _, features in read),
-        thumbnail_bytes=sum(len(features.thumbnail) for _, features in read),
+        cells=sum(len(own.histogram.bins) for _, own in read if own.histogram is not None),
+        thumbnail_bytes=sum(len(own.thumbnail or b"") for _, own in read),
         decoding_bytes=max((_decoding_bytes(e.bytes, f.facts) for e, f in read), default=0),
     )
 

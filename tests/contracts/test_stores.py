@@ -21,7 +21,6 @@ from lookalike.errors import LibraryLockedError, LibraryMissingError
 from lookalike.scan import scan
 from lookalike.stores import SqliteStore, Store
 from lookalike.stores.base import RecordParts, record_id
-from lookalike.stores.server.lacking import WithoutSideTables
 from lookalike.types import (
     ID_DTYPE,
     LIVE_STATES,
@@ -791,20 +790,64 @@ def test_a_url_that_another_run_does_not_name_stays(store: Store, folder: Path) 
     assert store.count() == 2
 
 
-@pytest.mark.parametrize("name", [name for name in STORES if name != "sqlite"])
-def test_what_is_discarded_leaves_nothing_of_its_own_and_all_of_others(
-    name: str, tmp_path: Path
-) -> None:
-    store = STORES[name](tmp_path / "library", write=True)
-    store.add_space(SPACE)
-    store.engine.execute("CREATE VIEW of_another AS SELECT 1 AS one")  # type: ignore[attr-defined]
-    store.discard()  # type: ignore[attr-defined]
-    with pytest.raises(LibraryMissingError):
-        STORES[name](tmp_path / "library")
-    again = STORES[name](tmp_path / "library", write=True)
-    assert again.spaces() == []
-    assert again.engine.rows("SELECT one FROM of_another") == [(1,)]  # type: ignore[attr-defined]
-    again.close()
+# -- imported records ------------------------------------------------------------------------------
+
+
+def imported(path: str, content: bytes, **without: None) -> Outcome:
+    entry = FileEntry(path, len(content), 7, f"{content.decode()} there")
+    own = replace(features(content), **without)  # type: ignore[arg-type]
+    return Outcome(entry, digest(content), own, Reason.IMPORTED)
+
+
+def bring(store: Store, *outcomes: Outcome) -> dict[str, tuple[str, str, UUID | None]]:
+    """One import; returns the ledger."""
+    run = store.run(SPACE)
+    run.put(outcomes)
+    run.finish((), complete=False)
+    return {row.path: (row.state.value, row.reason, row.record) for row in store.ledger()}
+
+
+def test_an_imported_record_keeps_all_its_paths_though_nothing_lies_there(store: Store) -> None:
+    here = ("indexed", "imported", id_of(b"one"))
+    places = [imported(path, b"one") for path in ("/no/a.jpg", "/no/b.jpg", "imported:x/c")]
+    expected = dict.fromkeys(("/no/a.jpg", "/no/b.jpg", "imported:x/c"), here)
+    assert bring(store, *places) == expected
+    assert bring(store, *places) == expected  # again: nothing new
+    assert bring(store, places[0], imported("/no/d.jpg", b"one"))["/no/d.jpg"] == here
+    assert store.count() == 1
+    assert store.has_foreign()
+    assert store.find_foreign("one there") == id_of(b"one")
+    (files,) = store.files([id_of(b"one")])
+    assert {(one.bytes, one.mtime_ns) for one in files} == {(3, 7)}
+
+
+def test_nothing_is_imported_over_a_file_that_the_library_has(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    assert not store.has_foreign()
+    path = str(folder / "a.jpg")
+    ledger = bring(store, imported(path, b"another"), imported("/no/b.jpg", b"two"))
+    assert ledger[path] == ("indexed", "new", id_of(b"one"))
+    assert store.find_content(digest(b"another")) is None
+    assert store.count() == 2
+    ledger = bring(store, imported("/no/c.jpg", b"one"))
+    assert ledger[path][2] == ledger["/no/c.jpg"][2] == id_of(b"one")
+
+
+def test_a_record_may_be_imported_as_a_vector_alone(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    bring(store, imported("https://a.example/b", b"two", histogram=None, thumbnail=None))
+    vectors, colours = store.tables(SPACE)
+    assert vectors.live.sum() == 2
+    assert vectors.row_of(id_of(b"two")) is not None
+    assert colours.row_of(id_of(b"two")) is None
+    assert colours.row_of(id_of(b"one")) is not None
+    assert store.thumbnails([id_of(b"two"), id_of(b"one")]) == [None, b"JPEG of one"]
+    assert [id_ for id_, _ in store.each_thumbnail()] == [id_of(b"one").bytes]
+    (record,) = store.get([id_of(b"two")])
+    assert record is not None
+    assert record.paths == ("https://a.example/b",)
 
 
 # -- side tables -----------------------------------------------------------------------------------
@@ -828,14 +871,8 @@ SOLD = [
 ]
 
 
-def needs_side_tables(store: Store) -> None:
-    if isinstance(store, WithoutSideTables):
-        pytest.xfail("side tables on servers are to come")
-
-
 def test_a_side_table_is_there_for_all_after_it_was_put(open_store: Open) -> None:
     store = open_store(write=True)
-    needs_side_tables(store)
     put = store.put_table(SALES, SOLD)
     assert put == replace(SALES, rows=5)
     assert store.side_tables() == open_store().side_tables() == [put]
@@ -845,7 +882,6 @@ def test_a_side_table_is_there_for_all_after_it_was_put(open_store: Open) -> Non
 
 
 def test_rows_of_side_tables_match_live_files(store: Store, folder: Path) -> None:
-    needs_side_tables(store)
     write(folder, a=b"one", b=b"two")
     index(store, folder)
     table = store.put_table(SALES, SOLD)
@@ -865,7 +901,6 @@ def test_a_side_table_that_cannot_be_read_to_its_end_leaves_the_old_one(store: S
         yield SOLD[0]
         raise ValueError
 
-    needs_side_tables(store)
     old = store.put_table(SALES, SOLD[:1])
     with pytest.raises(ValueError):  # noqa: PT011
         store.put_table(SALES, broken())
@@ -875,6 +910,73 @@ def test_a_side_table_that_cannot_be_read_to_its_end_leaves_the_old_one(store: S
 
 
 def test_a_side_table_may_have_no_rows(store: Store) -> None:
-    needs_side_tables(store)
     assert store.put_table(SALES, []).rows == 0
     assert store.rows_matched(SALES) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in STORES if name != "sqlite"])
+def test_what_is_discarded_leaves_nothing_of_its_own_and_all_of_others(
+    name: str, tmp_path: Path
+) -> None:
+    store = STORES[name](tmp_path / "library", write=True)
+    store.add_space(SPACE)
+    store.engine.execute("CREATE VIEW of_another AS SELECT 1 AS one")  # type: ignore[attr-defined]
+    store.discard()  # type: ignore[attr-defined]
+    with pytest.raises(LibraryMissingError):
+        STORES[name](tmp_path / "library")
+    again = STORES[name](tmp_path / "library", write=True)
+    assert again.spaces() == []
+    assert again.engine.rows("SELECT one FROM of_another") == [(1,)]  # type: ignore[attr-defined]
+    again.close()
+
+
+def test_an_unreadable_url_is_asked_for_again_if_it_is_asked_otherwise(store: Store) -> None:
+    refusal = Outcome(FileEntry(URL, 0, 0, validator="small"), reason=Reason.NOT_AN_IMAGE)
+    index_url(store, refusal)
+    for asked, to_read in (("small", 0), ("large", 1)):
+        run = store.run(SPACE)
+        run.note([FileEntry(URL, 0, 0, validator=asked)])
+        assert run.settle(retry=False) == to_read
+        run.finish([], complete=True)
+
+
+def test_a_url_is_found_and_read_again_as_it_was_asked_for(store: Store) -> None:
+    index_url(store, downloaded(b"one", validator="small"), foreign_id="a")
+    found = store.find_path(URL)
+    assert found == (id_of(b"one"), digest(b"one"))
+    (lacking,) = store.lacking(Space("other", "0" * 64, "box-4", 8), ["https:/"])
+    assert (lacking.entry.path, lacking.entry.validator) == (URL, "small")
+    assert list(store.lacking(Space("other", "0" * 64, "box-4", 8), ["/home"])) == []
+    assert store.original(digest(b"one")) is None
+
+
+def test_members_of_an_archive_are_known_by_their_archive(store: Store, folder: Path) -> None:
+    archive = folder / "a.tar"
+    archive.write_bytes(b"stands for an archive")
+    time = FileEntry.of("", os.stat(archive)).mtime_ns
+    entries = [FileEntry(f"{archive}/{name}.png", 3, time) for name in ("one", "two", "copy")]
+
+    def again(*names: FileEntry) -> dict[tuple[State, Reason], int]:
+        run = store.run(SPACE, [str(archive)])
+        run.note(names)
+        run.settle(retry=False)
+        content = {entries[0].path: b"one", entries[1].path: b"two", entries[2].path: b"one"}
+        for entry in list(run.to_read()):
+            own = content.get(entry.path, b"two")
+            run.put([Outcome(entry, digest(own), features(own))])
+        run.finish([str(archive)], complete=True)
+        return run.counts()
+
+    assert again(*entries) == {
+        (State.INDEXED, Reason.NEW): 2,
+        (State.INDEXED, Reason.DUPLICATE): 1,
+    }
+    assert store.find_path(entries[0].path) == (id_of(b"one"), digest(b"one"))
+    assert store.reads_path(str(archive))
+    renamed = FileEntry(f"{archive}/renamed.png", 3, time)
+    assert again(entries[0], entries[2], renamed) == {
+        (State.UNCHANGED, Reason.SAME_STAT): 2,
+        (State.MOVED, Reason.MOVED): 1,
+    }
+    os.utime(archive, ns=(1, time + 10**9))
+    assert store.find_path(entries[0].path) is None

@@ -140,3 +140,17 @@ def test_generated_vectors_are_compared_with_real_ones(tmp_path: Path) -> None:
     assert (result["vectors"], result["dim"]) == (1700, 1280)
     assert len(result["growth"]["generated"]) == 4
     assert all(0 <= table["ks"] <= 1 for table in result["distance"].values())
+
+
+def test_downloads_come_whole_and_are_asked_for_once(tmp_path: Path) -> None:
+    result = short("downloads", tmp_path)
+
+    assert [row["latency_ms"] for row in result["downloads"]] == [0, 100]
+    for row in result["downloads"]:
+        assert row["a_second"] > 0
+        assert row["megabytes"] == pytest.approx(24 * result["mean_bytes"] / 1e6)
+    for latency in (0, 100):
+        first, second = (result[f"index, {latency} ms"][name] for name in ("first", "second"))
+        assert first["files"] == {"new": 24}
+        assert second["files"] == {"not modified": 24}
+        assert (second["requests"], second["bytes_of_pictures"]) == (24, 0)

@@ -10,8 +10,8 @@ import pytest
 from .command import Answer, Command
 
 PARTS = (
-    "evoc", "fast_hdbscan", "manifolds_rs", "matplotlib", "numba", "openTSNE", "plotly", "pyarrow",
-    "scipy", "sklearn", "starlette", "uvicorn",
+    "evoc", "fast_hdbscan", "httpx2", "manifolds_rs", "matplotlib", "numba", "openTSNE", "plotly",
+    "pyarrow", "scipy", "sklearn", "starlette", "uvicorn",
 )  # fmt: skip
 SCRIPT = f"""
 import sys
@@ -67,3 +67,11 @@ def test_a_missing_extra_is_named_in_one_line(
     arguments = [word.replace("OUT", str(tmp_path / "out")) for word in arguments]
     run(indexed, ["map", *arguments]).refused(1, f"pip install 'lookalike[{extra}]'")
     assert not [*tmp_path.iterdir()]
+
+
+def test_pictures_on_the_web_need_the_extra(indexed: Command, tmp_path: Path) -> None:
+    told = "pip install 'lookalike[urls]'"
+    table = tmp_path / "photos.csv"
+    table.write_text("url\nhttp://127.0.0.1:1/a.jpg\n")
+    run(indexed, ["index", "--from", str(table), "--url-column", "url"]).refused(1, told)
+    run(indexed, ["search", "http://127.0.0.1:1/a.jpg"]).refused(1, told)

@@ -230,3 +230,44 @@ def test_a_minus_that_stands_apart_is_no_part_of_a_name(here: Path) -> None:
     (here / "-dog.jpg").touch()
     _, away = parse_expression("cat.jpg - dog.jpg")
     assert (away.value, away.weight) == ("dog.jpg", -1.0)
+
+
+# -- places that are not on disk -------------------------------------------------------------------
+
+URL = "https://example.org/a%20b.jpg?w=200"
+
+
+@pytest.mark.parametrize(
+    ("text", "weight", "crop"),
+    [
+        (URL, 1.0, None),
+        (f"2*{URL}", 2.0, None),
+        (f"-{URL}", -1.0, None),
+        (f"file:{URL}", 1.0, None),
+        (f"-2*{URL}[0.1,0.2,0.5,0.4]", -2.0, (0.1, 0.2, 0.5, 0.4)),
+    ],
+)
+def test_a_url_is_a_picture(
+    text: str, weight: float, crop: tuple[float, float, float, float] | None
+) -> None:
+    assert parse(text) == Term(text, "file", URL, weight, crop)
+
+
+def test_urls_stand_in_expressions() -> None:
+    first, second = parse_expression(f"{URL} - 2*http://h/b.png")
+    assert (first.value, first.weight) == (URL, 1.0)
+    assert (second.value, second.weight) == ("http://h/b.png", -2.0)
+
+
+def test_a_member_of_an_archive_that_exists_is_a_picture() -> None:
+    member = "/data/a.tar/0001.jpg"
+    assert parse(member, "/data/a.tar") == expected(member, member)
+    cropped = f"{member}[0,0,0.5,0.5]"
+    assert parse(cropped, "/data/a.tar") == expected(cropped, member, 1.0, (0, 0, 0.5, 0.5))
+    with pytest.raises(InputError, match="no such file"):
+        parse(member)
+
+
+def test_a_text_that_only_begins_like_a_url_is_a_picture_that_is_refused_later() -> None:
+    assert parse("http://").kind == "file"
+    assert parse("https pictures of cats").kind == "text"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 from tqdm import tqdm
 
 from lookalike.cli.output import add_library_option, talk
-from lookalike.config import IndexOptions, Limits
+from lookalike.config import Fetching, IndexOptions, Limits
+from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.pipeline import FillReport, IndexReport
+from lookalike.places import is_archive
 from lookalike.present.table import columns
+from lookalike.sources import Source
 from lookalike.types import State
 
 
@@ -22,10 +26,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser(
         "index",
         help="index folders of pictures; again: only what is new or changed",
-        description="Index folders of pictures. Run again, only what is new or changed is read;"
-        " killed at any moment, the same command continues.",
+        description="Index folders of pictures, tar shards, or the pictures whose URLs stand in a"
+        " table. Run again, only what is new or changed is read; killed at any moment, the same"
+        " command continues.",
     )
-    add_reading_options(parser)
+    add_reading_options(parser, "*")
+    add_table_options(parser)
     parser.add_argument("--limit", type=positive, metavar="N", help="stop after N pictures")
     parser.add_argument("--prune", action="store_true", help="forget files that are gone")
     parser.add_argument("--retry", action="store_true", help="read unreadable files again")
@@ -46,9 +52,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
+def add_reading_options(parser: argparse.ArgumentParser, paths: str = "+") -> None:
     """What is to be read, and how; ``plan`` has the same."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a folder or a file")
+    parser.add_argument(
+        "paths", nargs=paths, metavar="PATH", help="a folder, a file, or a tar shard of pictures"
+    )
     add_library_option(parser)
     parser.add_argument("--hidden", action="store_true", help="take names starting with a dot too")
     parser.add_argument(
@@ -82,8 +90,90 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Where pictures come from that are not in folders."""
+    web = parser.add_argument_group(
+        "tables of URLs and shards", "see docs/urls.md; needs the extra urls"
+    )
+    web.add_argument(
+        "--from",
+        nargs="+",
+        dest="tables",
+        metavar="TABLE",
+        help="index the pictures whose URLs stand in a table: TSV, CSV, JSON lines, Parquet; in"
+        " several parts, or a pattern of them",
+    )
+    web.add_argument("--url-column", metavar="NAME", help="the column with the URLs")
+    web.add_argument(
+        "--id-column",
+        metavar="NAME",
+        help="the column with what other tables call the pictures; of shards, a field of their"
+        " JSON",
+    )
+    web.add_argument(
+        "--url-suffix",
+        default="",
+        metavar="TEXT",
+        help="append to each URL when it is fetched, like '?w=200'",
+    )
+    add_fetching_options(web)
+
+
+def add_fetching_options(web: argparse._ActionsContainer) -> None:
+    """How servers are asked; ``unsplash`` has the same."""
+    usual = Fetching()
+    web.add_argument(
+        "--keep-originals",
+        action="store_true",
+        help="keep the downloaded files in the library, not only features and thumbnails",
+    )
+    for name, kind, metavar, help_ in (
+        ("--connections", positive, "N", "pictures asked for at a time, altogether"),
+        ("--per-host", positive, "N", "the same of one host"),
+        ("--gap", duration, "MS", "milliseconds at the least between two requests to a host"),
+        ("--timeout", amount, "SECONDS", "for a connection and each wait; six times for a picture"),
+        ("--retries", count, "N", "attempts after one that failed"),
+    ):
+        default = getattr(usual, _FETCHING[name])
+        web.add_argument(
+            name,
+            type=kind,
+            default=default,
+            metavar=metavar,
+            help=f"{help_} (default: {default:g})",
+        )
+
+
+_FETCHING = {
+    "--connections": "connections",
+    "--per-host": "per_host",
+    "--gap": "gap_ms",
+    "--timeout": "timeout_seconds",
+    "--retries": "retries",
+}
+"""Options and the fields of ``Fetching`` that they set."""
+
+
+_WAITING_SHARE = 16
+"""What of a memory limit may wait to be read: one in so many."""
+
+
+def fetching_of(options: argparse.Namespace) -> Fetching:
+    """What the options say of how servers are asked."""
+    limit = getattr(options, "memory_limit", None) or math.inf
+    return Fetching(
+        options.connections,
+        options.per_host,
+        options.gap,
+        options.timeout,
+        options.retries,
+        min(Fetching().waiting_megabytes, limit / _WAITING_SHARE / 1e6),
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Index, and print what became of the files."""
+    _check_source(options)
     library = Library.open(options.library, create=True)
     index_options = IndexOptions(
         limit=options.limit,
@@ -96,10 +186,13 @@ def run(options: argparse.Namespace) -> int:
         encoder=options.encoder,
         tiles=options.tiles,
         limits=Limits(options.max_megapixels, options.max_megabytes),
+        fetching=fetching_of(options),
     )
     with library:
-        report = library.add(options.paths, index_options, Bar())
+        source = _source(library, options, index_options)
+        report = library.add_from(source, index_options, Bar())
         print(summary(report))
+        tell_rows(source)
         if report.images_read and sys.stderr.isatty():
             seconds = max(report.seconds.get("read", 0.0), 1e-3)
             rate = report.images_read / seconds
@@ -109,13 +202,62 @@ def run(options: argparse.Namespace) -> int:
         if report.tiled is not None:
             _tell_filled(report.tiled, f"parts of {report.tiled.added} records were looked at")
         talk(f"{len(library)} records in {library.folder}")
-        refused = report.total(State.UNREADABLE)
-        if refused:
-            talk(
-                f"{refused} files could not be read; why: lookalike ledger --state unreadable"
-                + (f" --library {options.library}" if options.library else "")
-            )
+        tell_left(report, options.library)
     return 0
+
+
+def tell_left(report: IndexReport, library: str | None) -> None:
+    """How many files could not be read, and where it says why."""
+    refused = report.total(State.UNREADABLE)
+    if refused:
+        talk(
+            f"{refused} files could not be read; why: lookalike ledger --state unreadable"
+            + (f" --library {library}" if library else "")
+        )
+
+
+def _check_source(options: argparse.Namespace) -> None:
+    """Raise InputError for options that do not go together."""
+    if not options.paths and not options.tables:
+        raise InputError(
+            "nothing to index; give folders, files or tar shards, or a table of URLs with --from"
+        )
+    if options.paths and options.tables:
+        raise InputError("--from: index folders and tables of URLs one after the other")
+    if options.tables and not options.url_column:
+        from lookalike.rows import open_table
+
+        names = ", ".join(open_table(options.tables).names)
+        raise InputError(f"--from: which column has the URLs? add --url-column; there are: {names}")
+    for name in ("url_column", "url_suffix", "keep_originals"):
+        if getattr(options, name) and not options.tables:
+            raise InputError(f"--{name.replace('_', '-')}: goes with a table of URLs, --from TABLE")
+    if options.id_column and not options.tables and not any(map(is_archive, options.paths)):
+        raise InputError("--id-column: goes with a table of URLs, --from TABLE, or with tar shards")
+
+
+def _source(library: Library, options: argparse.Namespace, how: IndexOptions) -> Source:
+    """What the options name: a table of URLs, or folders and shards."""
+    if options.tables:
+        from lookalike.sources.urls import UrlTableSource
+
+        return UrlTableSource(
+            options.tables,
+            options.url_column,
+            options.id_column,
+            suffix=options.url_suffix,
+            fetching=how.fetching,
+            limits=how.limits,
+            keep=library.originals.keep if options.keep_originals else None,
+        )
+    return library.source(options.paths, how, id_field=options.id_column)
+
+
+def tell_rows(source: Source) -> None:
+    """What was odd about the rows of a table of URLs, if the source is one."""
+    counts = getattr(source, "counts", None)
+    if counts is not None and counts.told():
+        talk(f"of {counts.rows} rows: {'; '.join(counts.told())}")
 
 
 def _tell_filled(report: FillReport, what: str) -> None:
@@ -142,9 +284,10 @@ _STAGES = {"scan": "looking for pictures", "index": "bringing the search index u
 
 
 class Bar:
-    """Progress with rate and time left on stderr, if that is a terminal."""
+    """Progress with rate and time left on stderr, if that is a terminal; ``what`` is counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "pictures to read") -> None:
+        self._what = what
         self._bar: tqdm[Any] | None = None
 
     def stage(self, name: str) -> None:
@@ -153,7 +296,7 @@ class Bar:
 
     def start(self, total: int) -> None:
         if sys.stderr.isatty():
-            talk(f"{total} pictures to read")
+            talk(f"{total} {self._what}")
             self._bar = tqdm(total=total, unit="img", smoothing=0.1, dynamic_ncols=True)
 
     def advance(self, count: int) -> None:
@@ -172,6 +315,24 @@ def memory(text: str) -> int:
     if size < 1:
         raise argparse.ArgumentTypeError(f"{text}: a size like 2GB or 1500MB is needed")
     return int(size)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 0 is needed")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """A finite number of at least zero, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: a number of at least zero is needed")
+    return value
 
 
 def amount(text: str) -> float:

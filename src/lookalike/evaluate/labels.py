@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from lookalike.errors import InputError
+from lookalike.places import is_url
 from lookalike.stores.labels import label_name
 from lookalike.types import LIVE_STATES, LedgerRow, as_text
 
@@ -116,6 +117,10 @@ def _shortened(text: str, shown: int = 80) -> str:
     return text if len(text) <= shown else f"{text[:shown]}..."
 
 
+def _below(folder: str, path: str) -> str:
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+
+
 def _rows(path: str, folder: str, reader: Iterator[list[str]]) -> Iterator[LabelRow]:
     header = [name.strip().casefold() for name in next(reader, [])]
     missing = [name for name in COLUMNS if name not in header]
@@ -134,7 +139,7 @@ def _rows(path: str, folder: str, reader: Iterator[list[str]]) -> Iterator[Label
                 f"{path}: entry {number} has no {'label' if own else 'path'};"
                 " every line needs both, leave out pictures without a label"
             )
-        full = os.path.normpath(os.path.join(folder, os.path.expanduser(own)))
+        full = own if is_url(own) else _below(folder, own)
         try:
             yield LabelRow(full, label_name(label), number)
         except InputError as error:

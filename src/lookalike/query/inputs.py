@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -14,7 +13,7 @@ from PIL import Image
 
 from lookalike.categories import Understanding, understand
 from lookalike.categories.tree import direction_of
-from lookalike.decode import ReadFile, decode, read
+from lookalike.decode import ReadFile, decode
 from lookalike.errors import ImageError, InputError
 from lookalike.features.encoders import Encoder
 from lookalike.features.encoders.catalogue import CATALOGUE
@@ -22,10 +21,20 @@ from lookalike.features.histogram import histogram
 from lookalike.features.parts import pixel_box
 from lookalike.features.thumbnail import thumbnail
 from lookalike.indexes.exact import unit_vector
+from lookalike.places import absolute, is_url
 from lookalike.query.search import WITH_COLOUR, Method, Point
 from lookalike.query.terms import Term, record_id_of
+from lookalike.sources.reading import read_again
 from lookalike.stores import Store
-from lookalike.types import Crop, DoubleArray, FloatArray, QueryInput, Record, Space
+from lookalike.types import (
+    Crop,
+    DoubleArray,
+    FileEntry,
+    FloatArray,
+    QueryInput,
+    Record,
+    Space,
+)
 
 EXAMPLES = 50
 """Pictures of the library that words stand for, at most, where they are mixed with pictures."""
@@ -132,15 +141,25 @@ class InputReader:
             return item, stored
         if path is None:
             raise InputError(f"{term.text}: the record's file is gone; index its folder again")
-        return self._fresh(item, _decoded(path, _read(path), term.crop))
+        self._require_seen(term, record)
+        return self._fresh(item, _decoded(path, _read(path, self._store, record), term.crop))
+
+    def _require_seen(self, term: Term, record: UUID) -> None:
+        """Raise InputError for colours, or a part, of a record that was imported without them."""
+        missing = term.crop or self._numbers.histogram_of(record) is None
+        if missing and self._store.thumbnails([record]) == [None]:
+            raise InputError(
+                f"{term.text}: was imported as a vector alone, without colours and picture; search"
+                " by meaning"
+            )
 
     def _by_path(self, term: Term) -> tuple[QueryInput, Point]:
-        path = os.path.abspath(term.value)
-        known = None if term.crop else self._store.find_path(path)
-        stored = self._stored(known[0], term.weight) if known else None
+        path = absolute(term.value)
+        known = self._store.find_path(path)
+        stored = self._stored(known[0], term.weight) if known and not term.crop else None
         if known and stored is not None:
             return QueryInput(term.text, term.weight, path, known[0]), stored
-        file = _read(term.value)
+        file = _read(path, self._store, known[0] if known else None, term.value)
         record = self._store.find_content(file.content_hash)
         item = QueryInput(term.text, term.weight, path, record, term.crop)
         stored = self._stored(record, term.weight) if record and not term.crop else None
@@ -190,12 +209,13 @@ def picture_of(item: QueryInput, store: Store) -> tuple[Image.Image, str | None]
     gone = "the file is gone"
     for path in dict.fromkeys(path for path in paths if path is not None):
         try:
-            file = read(path)
+            file = _read_again(path, store, item.record, download=record is None)
             if record is None or file.content_hash == record.content_hash:
                 return _cropped(decode(file.data).image, item.crop), None
             gone = "the file has changed"
-        except ImageError:
+        except ImageError as error:
             gone = "the file is gone or cannot be read"
+            gone = f"the picture is {error.detail}" if is_url(path) else gone
     jpeg = store.thumbnails([item.record])[0] if item.record else None
     if jpeg is None:
         raise InputError(f"{item.term}: {gone}, and there is no thumbnail; index its folder again")
@@ -216,11 +236,20 @@ def _not_understood(term: Term, said: Understanding) -> str:
     )
 
 
-def _read(path: str) -> ReadFile:
+def _read(path: str, store: Store, record: UUID | None, named: str | None = None) -> ReadFile:
+    """The bytes of a picture, downloaded where they are not at hand; ``named``: for messages."""
     try:
-        return read(path)
+        return _read_again(path, store, record, download=True)
     except ImageError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(named or path, error) from error
+
+
+def _read_again(path: str, store: Store, record: UUID | None, *, download: bool) -> ReadFile:
+    files = store.files([record])[0] if record else ()
+    entry = next((one for one in files if one.path == path), None)
+    content = store.get([record])[0] if record and is_url(path) else None
+    kept = store.original(content.content_hash) if content else None
+    return read_again(entry or FileEntry(path, 0, 0), kept=kept, download=download)
 
 
 def _decoded(path: str, file: ReadFile, crop: Crop | None) -> Image.Image:

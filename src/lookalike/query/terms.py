@@ -6,7 +6,8 @@
     sign    =  "+" | "-"
     crop    =  "[" left "," top "," width "," height "]"      fractions of the picture, 0..1
 
-A path that exists is taken as it is, whatever it looks like; the prefixes force a reading. What is
+A path that exists is taken as it is, whatever it looks like, and so is a URL; the prefixes force a
+reading. What is
 neither a path nor a record's id, nor looks like a path, is words. ``id:`` also takes what another
 table calls a picture (``files.foreign_id``). Examples: ``cat.jpg``, ``2*cat.jpg``,
 ``-dog.jpg``, ``a.jpg[0.1,0.2,0.5,0.4]``, ``id:6f1c...``, ``sports car``, ``text:tabby``.
@@ -23,6 +24,7 @@ from typing import Literal
 from uuid import UUID
 
 from lookalike.errors import InputError
+from lookalike.places import in_archive, is_url
 from lookalike.types import Crop
 
 _PREFIXED = re.compile(r"(?P<sign>[+-])?(?:(?P<weight>\d+(?:\.\d+)?|\.\d+)\*)?(?P<rest>.*)", re.S)
@@ -44,7 +46,7 @@ class Term:
 
 def parse_term(text: str, exists: Callable[[str], bool] = os.path.exists) -> Term:
     """One term; raises InputError if it is no existing file, no record id, and no words."""
-    if exists(text):
+    if _is_picture(text, exists):
         return Term(text, "file", text)
     match = _PREFIXED.fullmatch(text)
     assert match is not None  # the pattern matches any text
@@ -52,7 +54,7 @@ def parse_term(text: str, exists: Callable[[str], bool] = os.path.exists) -> Ter
     if not 0 < abs(weight) < 1e6:
         raise InputError(f"{text}: a weight must lie between 0 and a million, both not included")
     rest = match["rest"]
-    if exists(rest):
+    if _is_picture(rest, exists):
         return Term(text, "file", rest, weight)
     rest, crop = _split_crop(text, rest, exists)
     return _forced(text, rest, weight, crop) or _guessed(text, rest, weight, crop, exists)
@@ -78,11 +80,22 @@ def _guessed(
 ) -> Term:
     if _is_uuid(rest):
         return _id_term(text, rest, weight, crop)
-    if exists(rest):
+    if _is_picture(rest, exists) or is_url(rest):
         return Term(text, "file", rest, weight, crop)
     if crop or os.sep in rest or _LIKE_A_FILE.fullmatch(rest):
         raise InputError(f"{text}: no such file, and not a record id; check the path")
     return _text_term(text, rest, weight, crop)
+
+
+def _is_picture(value: str, exists: Callable[[str], bool]) -> bool:
+    """Whether a text is a picture's place just as it stands: it may still have a crop if not.
+
+    Nobody can tell whether a URL exists; one that ends like a crop has one.
+    """
+    if is_url(value):
+        return _CROPPED.fullmatch(value) is None
+    member = in_archive(value)
+    return exists(value) or (member is not None and exists(member[0]) and value[-1:] != "]")
 
 
 def parse_expression(expression: str) -> list[Term]:

@@ -34,14 +34,25 @@ class Source(Protocol):
     """Pictures that can be listed, and read one by one.
 
     ``roots``: paths of folders and archives of which this source lists everything: what a library
-    knows at or under them and ``found`` does not give is gone. ``name``: for messages.
+    knows at or under them and ``found`` does not give is gone. ``places``: at or under these lies
+    all that it finds. ``name``: for messages.
     """
 
-    name: str
-    roots: Sequence[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def roots(self) -> Sequence[str]: ...
+
+    @property
+    def places(self) -> Sequence[str]: ...
 
     def found(self) -> Iterator[FileEntry | PassedOver]:
         """Everything there is, each path once, in a fixed order; may be called once."""
 
-    def supply(self, entries: Iterable[FileEntry]) -> Iterator[Supplied]:
-        """The pictures of these entries, in any order, each once; those ahead may be fetched."""
+    def supply(self, entries: Iterable[FileEntry]) -> Iterator[Supplied | None]:
+        """The pictures of these entries, in any order, each once; those ahead may be fetched.
+
+        None where more takes its time, or waits until something is read: what there is by then is
+        read, encoded and committed.
+        """

@@ -39,6 +39,7 @@ class FolderSource:
         self._paths = absolute_roots(paths)
         self._hidden, self._is_library, self._limits = hidden, is_library, limits
         self.name = ", ".join(self._paths)
+        self.places: Sequence[str] = self._paths
         self.roots: Sequence[str] = [path for path in self._paths if os.path.isdir(path)]
 
     def found(self) -> Iterator[FileEntry | PassedOver]:

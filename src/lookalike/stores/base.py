@@ -276,7 +276,11 @@ class Run(Protocol):
         """Note what the scan found; returns the number of images among it."""
 
     def settle(self, *, retry: bool) -> int:
-        """Enter what needs no reading (unchanged, passed over); returns how many are to be read."""
+        """Enter what needs no reading (unchanged, passed over); returns how many are to be read.
+
+        A file is unchanged with the size and time that the store has, and its validator if it was
+        found with one.
+        """
 
     def to_read(self) -> Iterator[FileEntry]:
         """New and changed files, in the order of the scan; safe while ``put`` is called."""
@@ -321,8 +325,14 @@ class Store(Protocol):
     def find_content(self, content_hash: bytes) -> UUID | None:
         """The record with this content, or None. May be called from any thread."""
 
+    def original(self, content_hash: bytes) -> str | None:
+        """The path of a picture that was kept as it came from the web, or None."""
+
     def find_foreign(self, foreign_id: str) -> UUID | None:
         """The record of the first live file, by path, that another table calls this, or None."""
+
+    def has_foreign(self) -> bool:
+        """Whether any live file has an id in another table."""
 
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
@@ -443,7 +453,7 @@ class Store(Protocol):
         """Pairs of records that were decided not to be duplicates, each ascending, in order."""
 
     def reads_path(self, path: str) -> bool:
-        """Whether a file at this absolute path is or was to be a record, whatever it is now."""
+        """Whether a file at this absolute path, or in it, is or was to be a record."""
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import numpy as np
 
+from lookalike.places import file_of, in_archive, is_url
 from lookalike.stores.base import record_id
 from lookalike.stores.schema import transaction
 from lookalike.stores.segments import HISTOGRAMS, vector_series
@@ -42,7 +43,7 @@ _FINAL = ", ".join(f"'{reason}'" for reason in FINAL_REASONS)
 _SEEN = """
 CREATE TEMP TABLE seen (
     n INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, bytes INTEGER, mtime_ns INTEGER,
-    state TEXT, reason TEXT, detail TEXT, foreign_id TEXT)
+    state TEXT, reason TEXT, detail TEXT, foreign_id TEXT, validator TEXT)
 """
 # Files that are as the catalogue knows them, and need no reading.
 _SETTLED = f"""
@@ -50,6 +51,7 @@ INSERT INTO settled
 SELECT seen.n, files.key AS file, files.state IN ({_LIVE}) AS live
 FROM seen JOIN files ON files.path = seen.path
 WHERE seen.state IS NULL AND files.bytes = seen.bytes AND files.mtime_ns = seen.mtime_ns
+  AND (seen.validator IS NULL OR seen.validator IS files.validator)
   AND (files.state IN ({_LIVE})
        OR files.state = 'unreadable' AND files.reason IN ({_FINAL}) AND NOT :retry)
 """
@@ -96,11 +98,15 @@ class Place(NamedTuple):
     mtime_ns: int | None
 
     def holds(self) -> bool:
-        """Whether the file still lies there unchanged."""
+        """Whether the file still lies there unchanged, or its archive; of a URL nobody asks."""
+        path = os.fsdecode(self.path)
+        file = file_of(path)
         try:
-            now = FileEntry.of(os.fsdecode(self.path), os.stat(self.path))
+            now = None if file is None else FileEntry.of(path, os.stat(file))
         except OSError:
             return False
+        if now is None or file != path:
+            return now is None or now.mtime_ns == self.mtime_ns
         return (now.bytes, now.mtime_ns) == (self.bytes, self.mtime_ns)
 
 
@@ -145,8 +151,8 @@ class SqliteRun:
             with transaction(self._db):
                 self._db.executemany(
                     "INSERT OR IGNORE INTO seen"
-                    " (path, bytes, mtime_ns, state, reason, detail, foreign_id)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    " (path, bytes, mtime_ns, state, reason, detail, foreign_id, validator)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     page,
                 )
         (images,) = self._db.execute("SELECT count(*) FROM seen WHERE state IS NULL").fetchone()
@@ -201,7 +207,7 @@ class SqliteRun:
         while True:
             page = self._db.execute(
                 "SELECT n, path, seen.bytes, seen.mtime_ns, seen.foreign_id,"
-                " CASE WHEN live THEN validator END FROM seen"
+                " CASE WHEN live THEN files.validator END FROM seen"
                 f" LEFT JOIN files USING (path) WHERE {_UNSETTLED} AND n > ? ORDER BY n LIMIT ?",
                 (last, _PAGE),
             ).fetchall()
@@ -227,6 +233,8 @@ class SqliteRun:
         entry, path = outcome.entry, os.fsencode(outcome.entry.path)
         if outcome.kept and self._keep(path, outcome):
             return
+        if outcome.reason is Reason.IMPORTED and self._is_live(path):
+            return
         if outcome.content_hash is None:
             row = self._file_row(
                 path, entry, State.UNREADABLE, outcome.reason or Reason.READ_ERROR, outcome.detail
@@ -240,8 +248,17 @@ class SqliteRun:
                 raise ValueError(f"{entry.path}: neither features nor a known content")
             key = self._add_record(outcome.content_hash, entry.bytes, outcome.features)
             added.append((record_id(outcome.content_hash), outcome.features))
-        state, reason, detail = self._relation(path, key, new)
+        state, reason, detail = (
+            (State.INDEXED, Reason.IMPORTED, outcome.detail)
+            if outcome.reason is Reason.IMPORTED
+            else self._relation(path, key, new)
+        )
         self._db.execute(_UPSERT, self._file_row(path, entry, state, reason, detail, key))
+
+    def _is_live(self, path: bytes) -> bool:
+        """Whether a picture is known to lie at a path."""
+        row = self._db.execute("SELECT 1 FROM files WHERE path = ? AND live", (path,)).fetchone()
+        return row is not None
 
     def _keep(self, path: bytes, outcome: Outcome) -> bool:
         """Enter that what is known of a path still holds; False where nothing is."""
@@ -263,7 +280,7 @@ class SqliteRun:
         others = [] if new else self._files_of(record)
         old = self._moved_from(others)
         if old is not None:
-            if not os.path.lexists(old.path):
+            if not self._is_there(old.path):
                 self._db.execute("DELETE FROM files WHERE path = ?", (old.path,))
             return State.MOVED, Reason.MOVED, f"from {display_path(old.path)}"
         if known and known.record is not None:
@@ -278,11 +295,21 @@ class SqliteRun:
         One that is certainly gone; or, if something else lies now at all of them, the first.
         """
         for place in others:
-            if not os.path.lexists(place.path) and self._is_certain(place.path):
+            if not self._is_there(place.path) and self._is_certain(place.path):
                 return place
-        if others and all(os.path.lexists(p.path) and not p.holds() for p in others):
+        if others and all(self._is_there(p.path) and not p.holds() for p in others):
             return others[0]
         return None
+
+    def _is_there(self, path: bytes) -> bool:
+        """Whether something lies at a path. Of URLs nobody says that nothing does."""
+        member = in_archive(os.fsdecode(path))
+        if member is None:
+            return is_url(os.fsdecode(path)) or os.path.lexists(path)
+        if any(prefix < path < after for prefix, after in self._roots):  # listed by this run
+            row = self._db.execute("SELECT 1 FROM seen WHERE path = ?", (path,)).fetchone()
+            return row is not None
+        return os.path.lexists(member[0])
 
     def _is_certain(self, missing: bytes) -> bool:
         """Whether a path is missing for good, not for a drive or folder that cannot be seen now."""
@@ -331,7 +358,8 @@ class SqliteRun:
             ),
         )
         key = int(cursor.lastrowid or 0)
-        self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (key, features.thumbnail))
+        if features.thumbnail is not None:
+            self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (key, features.thumbnail))
         if features.logits is not None:
             values = (key, self._space_key, *logits_bytes(features.logits))
             self._db.execute("INSERT INTO logits VALUES (?, ?, ?, ?)", values)
@@ -343,14 +371,17 @@ class SqliteRun:
         ids = id_array(id_ for id_, _ in added)
         vectors = np.stack([features.vector for _, features in added])
         self._series.append(vector_series(self._space), {"f16": vectors, "ids": ids}, self._space)
-        histograms = [features.histogram for _, features in added]
+        seen = [(id_, own.histogram) for id_, own in added if own.histogram is not None]
+        if not seen:
+            return
+        histograms = [histogram for _, histogram in seen]
         self._series.append(
             HISTOGRAMS,
             {
                 "bins": np.concatenate([h.bins for h in histograms]),
                 "counts": np.concatenate([h.counts for h in histograms]),
                 "ends": np.cumsum([len(h.bins) for h in histograms], dtype=np.uint64),
-                "ids": ids,
+                "ids": id_array(id_ for id_, _ in seen),
             },
         )
 
@@ -420,8 +451,9 @@ class SqliteRun:
 def _seen_row(item: FileEntry | PassedOver) -> tuple[Any, ...]:
     path = os.fsencode(item.path)
     if isinstance(item, FileEntry):
-        return (path, item.bytes, item.mtime_ns, None, None, None, item.foreign_id)
-    return (path, None, None, item.state, item.reason, item.detail, None)
+        told = (item.foreign_id, item.validator)
+        return (path, item.bytes, item.mtime_ns, None, None, None, *told)
+    return (path, None, None, item.state, item.reason, item.detail, None, None)
 
 
 def logits_bytes(logits: ClassLogits) -> tuple[bytes, bytes]:

@@ -23,6 +23,7 @@ from lookalike.errors import (
     LibraryLockedError,
     LibraryOlderError,
 )
+from lookalike.places import is_archive
 from lookalike.stores import schema
 from lookalike.stores.base import (
     UNKNOWN,
@@ -36,6 +37,8 @@ from lookalike.stores.base import (
 )
 from lookalike.stores.conditions import matching_ids
 from lookalike.stores.labels import LabelTables
+from lookalike.stores.originals import FOLDER as ORIGINALS
+from lookalike.stores.originals import Originals
 from lookalike.stores.run import Place, SqliteRun, files_under, logits_bytes
 from lookalike.stores.segments import (
     HISTOGRAM_COLUMNS,
@@ -63,7 +66,7 @@ from lookalike.types import (
 _PAGE = 2_000
 
 _LOCK, _PID = "writer.lock", "writer.pid"
-_OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived"}
+_OWN_NAMES = {schema.CATALOG, _LOCK, _PID, "vectors", HISTOGRAMS, "derived", ORIGINALS}
 
 
 class SqliteStore(LabelTables, SideTables, Statements):
@@ -231,15 +234,16 @@ class SqliteStore(LabelTables, SideTables, Statements):
         where, values = files_under(roots)
         while True:
             page = self._connection.execute(
-                "SELECT records.id, content_hash, path, files.bytes, mtime_ns FROM files"
+                "SELECT records.id, content_hash, path, files.bytes, mtime_ns, foreign_id,"
+                " validator FROM files"
                 f" JOIN records ON records.key = files.record WHERE live AND path > ? AND {where}"
                 " ORDER BY path LIMIT ?",
                 (last, *values, _PAGE),
             ).fetchall()
-            for id_, content_hash, path, size, mtime_ns in page:
+            for id_, content_hash, path, *rest in page:
                 if id_ not in have:
                     have.add(id_)
-                    entry = FileEntry(os.fsdecode(path), size, mtime_ns)
+                    entry = FileEntry(os.fsdecode(path), *rest)
                     yield Lacking(UUID(bytes=id_), content_hash, entry)
             if len(page) < _PAGE:
                 return
@@ -291,6 +295,7 @@ class SqliteStore(LabelTables, SideTables, Statements):
                 for table in ("thumbnails", "logits", "labels", "tiles"):
                     db.executemany(f"DELETE FROM {table} WHERE record = ?", keys)
                 db.executemany("DELETE FROM records WHERE key = ?", keys)
+        self.originals.prune(lambda content: self.find_content(content) is not None)
         return forgotten
 
     def decide(self, first: UUID, second: UUID) -> bool:
@@ -530,6 +535,15 @@ class SqliteStore(LabelTables, SideTables, Statements):
             ).fetchone()
         return UUID(bytes=row[0]) if row else None
 
+    def original(self, content_hash: bytes) -> str | None:
+        """The path of a picture that was kept as it came from the web, or None."""
+        return self.originals.find(content_hash)
+
+    @property
+    def originals(self) -> Originals:
+        """The pictures that are kept beside the catalogue."""
+        return Originals(self.folder / ORIGINALS)
+
     def find_foreign(self, foreign_id: str) -> UUID | None:
         """The record of the first live file, by path, that another table calls this, or None."""
         row = self._connection.execute(
@@ -538,6 +552,13 @@ class SqliteStore(LabelTables, SideTables, Statements):
             (foreign_id,),
         ).fetchone()
         return UUID(bytes=row[0]) if row else None
+
+    def has_foreign(self) -> bool:
+        """Whether any live file has an id in another table."""
+        row = self._connection.execute(
+            "SELECT 1 FROM files WHERE foreign_id IS NOT NULL AND live LIMIT 1"
+        )
+        return row.fetchone() is not None
 
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
@@ -554,10 +575,13 @@ class SqliteStore(LabelTables, SideTables, Statements):
         return UUID(bytes=id_), content_hash
 
     def reads_path(self, path: str) -> bool:
-        """Whether a file at this absolute path is or was to be a record, whatever it is now."""
+        """Whether a file at this absolute path, or in it, is or was to be a record."""
+        where, values = (
+            files_under([path]) if is_archive(path) else ("path = ?", (os.fsencode(path),))
+        )
         row = self._connection.execute(
-            "SELECT 1 FROM files WHERE path = ? AND state <> ?",
-            (os.fsencode(path), State.SKIPPED.value),
+            f"SELECT 1 FROM files WHERE {where} AND state <> ? LIMIT 1",
+            (*values, State.SKIPPED.value),
         ).fetchone()
         return row is not None
 

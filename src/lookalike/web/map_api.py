@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Route
 from lookalike.errors import InputError, LookalikeError
 from lookalike.library import Library
 from lookalike.maps import sheets
+from lookalike.places import is_url
 from lookalike.query.search import Method
 from lookalike.query.terms import Term, parse_expression
 from lookalike.types import SearchResult, label_dict
@@ -247,7 +248,14 @@ def row_of(request: Request) -> int:
 
 
 def check_term(term: Term) -> None:
-    """Raise InputError for a pipe or a device, which a server might wait for until it ends."""
+    """Raise InputError for a pipe or a device, which a server might wait for until it ends.
+
+    And for a URL, which any page that knows this server could let it fetch.
+    """
+    if term.kind == "file" and is_url(term.value):
+        raise InputError(
+            f"{term.value}: this page fetches nothing from the web; give a record's id"
+        )
     if term.kind == "file" and os.path.exists(term.value) and not os.path.isfile(term.value):
         raise InputError(f"{term.value}: not a file; give a picture")
 

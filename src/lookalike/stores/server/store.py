@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lookalike.conditions import Condition
 from lookalike.errors import InputError, LibraryError, LibraryMissingError, LibraryNewerError
+from lookalike.places import is_archive
 from lookalike.stores.base import (
     UNKNOWN,
     FactsTable,
@@ -27,9 +28,8 @@ from lookalike.stores.base import (
     VectorTable,
 )
 from lookalike.stores.run import Place, inside
-from lookalike.stores.server.conditions import matching_ids
+from lookalike.stores.server.conditions import Sql, matching_ids
 from lookalike.stores.server.engine import Engine, Row
-from lookalike.stores.server.lacking import WithoutSideTables
 from lookalike.stores.server.layout import (
     CLASSES,
     DECISIONS,
@@ -45,6 +45,7 @@ from lookalike.stores.server.layout import (
     vectors_of,
 )
 from lookalike.stores.server.mirror import ServerRun
+from lookalike.stores.server.side import ServerSideTables
 from lookalike.types import (
     ID_DTYPE,
     ClassLogits,
@@ -76,7 +77,7 @@ Shares = Callable[[Space, FloatArray], FloatArray]
 """Of a space and its records' highest logits, float32 (n, m), the shares of probability, alike."""
 
 
-class ServerStore(WithoutSideTables):
+class ServerStore(ServerSideTables):
     """A Store on a server: reads, or with ``write`` is the one that writes.
 
     Raises LibraryMissingError if there is nothing to read, LibraryLockedError if somebody else
@@ -117,6 +118,8 @@ class ServerStore(WithoutSideTables):
 
     def discard(self) -> None:
         """Remove a library that was made for nothing, and close."""
+        for table in self.side_tables():
+            self.engine.unload(table.name)
         spaces = [vectors_of(space) for space in self.spaces()]
         self.engine.discard([*TABLES, *spaces])
         self.engine.close()
@@ -206,8 +209,10 @@ class ServerStore(WithoutSideTables):
         made = [one.features for one in outcomes if one.features is not None]
         features = list(zip(ids, made, strict=True))
         self.engine.put(vectors_of(space), [(id_, _half(one.vector)) for id_, one in features])
-        self.engine.put(HISTOGRAMS, [(id_, one.histogram) for id_, one in features])
-        self.engine.put(THUMBNAILS, [(id_, one.thumbnail) for id_, one in features])
+        seen = [(id_, one.histogram) for id_, one in features if one.histogram is not None]
+        self.engine.put(HISTOGRAMS, seen)
+        shown = [(id_, one.thumbnail) for id_, one in features if one.thumbnail is not None]
+        self.engine.put(THUMBNAILS, shown)
         self._put_classes(space, [(id_, one.logits) for id_, one in features if one.logits])
         rows = ((row[0], next(numbers), *row[1:]) for row in records)
         self.engine.put(RECORDS, list(rows))
@@ -413,10 +418,20 @@ class ServerStore(WithoutSideTables):
         query = "SELECT id FROM _records WHERE content_hash = ?"
         return _one_id(self.engine.rows(query, (content_hash,)))
 
+    def original(self, content_hash: bytes) -> str | None:
+        """None: pictures from the web are kept beside local libraries only."""
+        return None
+
     def find_foreign(self, foreign_id: str) -> UUID | None:
         """The record of the first live file, by path, that another table calls this, or None."""
         query = "SELECT record FROM _files WHERE foreign_id = ? AND live ORDER BY path LIMIT 1"
         return _one_id(self.engine.rows(query, (foreign_id,)))
+
+    def has_foreign(self) -> bool:
+        """Whether any live file has an id in another table."""
+        return bool(
+            self.engine.rows("SELECT 1 FROM _files WHERE foreign_id IS NOT NULL AND live LIMIT 1")
+        )
 
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
@@ -433,10 +448,13 @@ class ServerStore(WithoutSideTables):
         return UUID(bytes=id_.bytes), bytes(content_hash)
 
     def reads_path(self, path: str) -> bool:
-        """Whether a file at this absolute path is or was to be a record, whatever it is now."""
-        query = "SELECT state FROM _files WHERE path = ?"
-        rows = self.engine.rows(query, (os.fsencode(path),))
-        return any(state != State.SKIPPED for (state,) in rows)
+        """Whether a file at this absolute path, or in it, is or was to be a record."""
+        own = os.fsencode(path)
+        first, last = inside(own) if is_archive(path) else (own, own)
+        query = (
+            "SELECT 1 FROM _files WHERE (path = ? OR path > ? AND path < ?) AND state <> ? LIMIT 1"
+        )
+        return bool(self.engine.rows(query, (own, first, last, State.SKIPPED.value)))
 
     def ledger(self, state: State | None = None) -> Iterator[LedgerRow]:
         """Every path ever seen, ordered by path."""
@@ -452,8 +470,12 @@ class ServerStore(WithoutSideTables):
 
     def matching(self, condition: Condition) -> IdArray:
         """Ids of the records that have a live file for which the condition holds, ascending."""
-        rows = self.engine.rows(*matching_ids(condition, self.engine.words))
+        rows = self.engine.rows(*self.matching_query(condition))
         return np.sort(_ids(rows).view("S16")).view(ID_DTYPE)
+
+    def matching_query(self, condition: Condition) -> Sql:
+        """A query for the same ids, in no order."""
+        return matching_ids(condition, self.engine.words, self.side_tables())
 
     def count(self) -> int:
         """Records that have at least one file now."""
@@ -530,8 +552,8 @@ class ServerStore(WithoutSideTables):
         """Live records whose ids are not in ``have``, by path; grows ``have``."""
         wanted = None if roots is None else [os.fsencode(root) for root in roots]
         rows = self.engine.stream(
-            "SELECT id, content_hash, path, _files.bytes, mtime_ns, foreign_id FROM _files"
-            " JOIN _records ON _records.id = record WHERE live ORDER BY path"
+            "SELECT id, content_hash, path, _files.bytes, mtime_ns, foreign_id, validator"
+            " FROM _files JOIN _records ON _records.id = record WHERE live ORDER BY path"
         )
         for id_, content_hash, path, *rest in rows:
             if id_.bytes in have or not _is_under(path, wanted):
