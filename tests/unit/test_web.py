@@ -393,7 +393,7 @@ def test_a_selection_is_exported(
         ("/api/map/{name}/cut?count=9", 400, "2 to 3 clusters"),
         ("/api/map/{name}/cut", 400, "count None"),
         ("/thumb/1b4e28ba-2fa1-5ad2-883f-0016d3cca427", 404, "no record of this library"),
-        ("/thumb/x", 400, "no record with this id"),
+        ("/thumb/x", 400, "not a record id"),
         ("/nothing", 404, "Not Found"),
         ("/static/../app.py", 404, "Not Found"),
         ("/static/%2e%2e/app.py", 404, "Not Found"),
