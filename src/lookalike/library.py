@@ -655,14 +655,17 @@ class Library:
         return Cutter(chart, self.map_points(chart), evidence)
 
     def _evidence(self, tables: Tables) -> Gather:
-        """What clusters are named by: classes, words of paths, labels, colours."""
+        """What clusters are named by: classes, words of paths, labels, keywords, colours."""
         from lookalike.maps.evidence import Evidence
+        from lookalike.maps.side import keywords
 
-        return partial(
-            Evidence.gather,
-            store=self._reader(),
+        store = self._reader()
+        return lambda ids: Evidence.gather(
+            ids,
+            store=store,
             categories=tables.labelled_by.categories,
             histograms=tables.histograms,
+            keywords=keywords(store),
         )
 
     def _map_maker(self, options: MapOptions, stage: Callable[[str], None]) -> MapMaker:
@@ -713,8 +716,9 @@ class Library:
     # -- colouring a map -------------------------------------------------------------------------
 
     def colourings(self) -> list[str]:
-        """By what the rows of a map can be coloured here: names of ``maps.colourings``."""
+        """By what the rows of a map can be coloured here: ``maps.colourings``, ``table.column``."""
         from lookalike.maps.colourings import COLOURINGS
+        from lookalike.maps.side import column_names
 
         with self._home.errors():
             lacking = set()
@@ -722,7 +726,8 @@ class Library:
                 lacking.add("date")
             if not has_classes(self._current().labelled_by.space):
                 lacking.add("category")
-        return [name for name in COLOURINGS if name not in lacking]
+            side = column_names(self._reader())
+        return [*(name for name in COLOURINGS if name not in lacking), *side]
 
     def colouring(self, name: str, ids: IdArray) -> Colouring:
         """Groups of records (V16 (n,)) by a name of ``colourings``.
@@ -730,7 +735,11 @@ class Library:
         Raises InputError for a name that is not known.
         """
         from lookalike.maps.colourings import COLOURINGS
+        from lookalike.maps.side import by_column
 
+        if "." in name:
+            with self._home.errors():
+                return by_column(self._reader(), name, ids)
         if name not in COLOURINGS:
             raise InputError(f"colouring {name!r}: not known; use one of: {', '.join(COLOURINGS)}")
         with self._home.errors():
