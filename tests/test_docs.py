@@ -92,6 +92,34 @@ def test_every_command_on_a_page_parses(page: str) -> None:
         build_parser().parse_args(shlex.split(line)[1:])
 
 
+def test_examples_of_the_exchange_page_run(tmp_path: Path) -> None:
+    data = Path(skimage.__file__).parent / "data"
+    (tmp_path / "photos").mkdir()
+    for name in ("chelsea", "coffee", "rocket"):
+        for source in data.glob(f"{name}.*"):
+            shutil.copy(source, tmp_path / "photos")
+    home = {"HOME": str(tmp_path), "LOOKALIKE_LIBRARY": "pictures.library", "HF_HUB_OFFLINE": "1"}
+
+    def run(*arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env={**os.environ, **home},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (arguments, done.stderr)
+
+    run("-m", "lookalike", "index", "photos")
+    commands = [
+        shlex.split(line.partition("#")[0])
+        for line in "".join(blocks("docs/exchange.md", "sh")).splitlines()
+    ]
+    examples = blocks("docs/exchange.md", "python")
+    assert (len(commands), len(examples)) == (8, 3)
+    for command in commands:
+        run("-m", *command)
+    for example in examples:
+        run("-c", example)
+
+
 # -- docs/conditions.md ----------------------------------------------------------------------------
 
 CONDITIONS = "docs/conditions.md"

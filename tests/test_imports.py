@@ -14,15 +14,19 @@ SOURCE = Path(lookalike.__file__).parent
 
 GROUND = {"types", "errors"}
 BASE = {*GROUND, "places", "config", "conditions", "kernels", "categories"}
-MIDDLE = {*BASE, "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes"}
+MIDDLE = {
+    *BASE, "writing", "rows", "sql", "scan", "decode", "sources", "features", "stores", "indexes",
+}  # fmt: skip
 ALLOWED = {
     # part of the package: the other parts that it may import
     "types": set(),
+    "version": set(),
     "errors": {"types"},
     "places": set(),
     "config": {*GROUND, "kernels"},
     "conditions": {*GROUND, "places"},
     "categories": GROUND,
+    "writing": GROUND,
     "rows": GROUND,
     "sql": GROUND,
     "scan": {*GROUND, "config"},
@@ -41,6 +45,7 @@ ALLOWED = {
     "labelling": MIDDLE,
     "side_tables": {*MIDDLE, "query"},
     "maps": MIDDLE,
+    "exchange": {*MIDDLE, "pipeline", "version"},
     "homes": MIDDLE,
     "library": {
         *MIDDLE,
@@ -54,6 +59,7 @@ ALLOWED = {
         "labelling",
         "side_tables",
         "maps",
+        "exchange",
         "present",
     },
     "unsplash": {*MIDDLE, "library", "side_tables"},
@@ -69,6 +75,7 @@ ALLOWED = {
         "labelling",
         "side_tables",
         "maps",
+        "exchange",
         "web",
         "library",
         "unsplash",
@@ -82,6 +89,7 @@ ALLOWED = {
         "evaluate",
         "duplicates",
         "library",
+        "version",
     },  # __init__: public names
     "__main__": {"cli"},
 }

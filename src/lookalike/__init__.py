@@ -8,7 +8,9 @@ from lookalike.errors import LookalikeError
 from lookalike.library import Library
 from lookalike.query.search import Method
 from lookalike.types import Hit, SearchResult, Why
+from lookalike.version import __version__
 
-__version__ = "0.1.0"
-
-__all__ = ["Hit", "IndexOptions", "Library", "LookalikeError", "Method", "SearchResult", "Why"]
+__all__ = [
+    "Hit", "IndexOptions", "Library", "LookalikeError", "Method", "SearchResult", "Why",
+    "__version__",
+]  # fmt: skip

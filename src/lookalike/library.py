@@ -39,7 +39,7 @@ from lookalike.query.categories import CategoryCounts, count_categories
 from lookalike.query.inputs import InputReader
 from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
-from lookalike.query.terms import Term, parse_term
+from lookalike.query.terms import Term, parse_term, record_id_of
 from lookalike.scan import absolute_roots
 from lookalike.sources import Source as PictureSource
 from lookalike.sources import source_of
@@ -75,6 +75,10 @@ if TYPE_CHECKING:
     from lookalike.evaluate.doctor import Checkup
     from lookalike.evaluate.evaluation import Candidates, Evaluation
     from lookalike.evaluate.pca_study import PcaStudy
+    from lookalike.exchange.bring import ImportReport
+    from lookalike.exchange.export import ExportReport
+    from lookalike.exchange.incoming import ImportOptions
+    from lookalike.exchange.selection import ExportOptions
     from lookalike.indexes.categories import CategoryIndex
     from lookalike.indexes.graph import NeighbourGraph
     from lookalike.labelling import Chosen, LabelReport
@@ -456,6 +460,14 @@ class Library:
             except ImageError as error:
                 raise InputError(f"{path}: cannot be read: {error.reason}") from error
 
+    def record_called(self, name: str) -> UUID | None:
+        """The record that an id stands for, its own or another table's; None if none is so called.
+
+        One that is written as ours is, is taken for ours, whether it is here or not.
+        """
+        with self._home.errors():
+            return record_id_of(name) or self._reader().find_foreign(name)
+
     def is_original(self, path: str | os.PathLike[str]) -> bool:
         """Whether a path, or what it links to, is one from which the library reads a picture."""
         where = os.path.abspath(os.fspath(path))
@@ -719,6 +731,55 @@ class Library:
             known = _Known(self._reader(), self._current())
             return COLOURINGS[name][1](known, ids)
 
+    # -- exchange --------------------------------------------------------------------------------
+
+    def export(
+        self,
+        form: str,
+        out: str | os.PathLike[str],
+        options: ExportOptions | None = None,
+        *,
+        space: str | None = None,
+        where: str | Condition | None = None,
+    ) -> ExportReport:
+        """Write records for other programs: "parquet", "npy", "csv", "photos", "clip-retrieval".
+
+        ``out``: a file, or a folder for Parquet in parts and whatever is several files; it is
+        written whole or not at all. ``where`` keeps to records for which a condition holds. Raises
+        InputError for a place that is not free and where nothing is to be exported,
+        MissingExtraError without PyArrow, StorageError where it cannot be written.
+        """
+        from lookalike.exchange import export
+
+        condition = None if where is None else parse_condition(str(where))
+        with self._home.errors():
+            store, own = self._reader(), self._space(space)
+            place = self._home.folder if isinstance(self._home, FolderHome) else None
+            return export.from_store(store, place, own, condition, form, Path(out), options)
+
+    def import_(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        options: ImportOptions | None = None,
+        progress: Progress | None = None,
+    ) -> ImportReport:
+        """Take in what ``export`` wrote, and vectors that other programs made.
+
+        Parquet of our own and photos.parquet, clip-retrieval's folder, rclip's database. All of it
+        is checked before any of it is put; killed, the same call continues. Raises InputError for
+        what is not sound or not known, and what ``add`` raises.
+        """
+        from lookalike.exchange import bring
+
+        progress = progress or Silence()
+        with self._home.errors():
+            coming = bring.coming([Path(path) for path in paths], options, progress)
+            with self._made() as store:
+                report = bring.bring(coming, store, progress)
+                for space in store.spaces():
+                    self._refresh_space(store, space)
+        return report
+
     # -- labels ----------------------------------------------------------------------------------
 
     def label(self, name: str, records: Sequence[UUID]) -> None:
@@ -914,6 +975,18 @@ class Library:
         try:
             yield store
         finally:
+            store.close()
+
+    @contextmanager
+    def _made(self) -> Iterator[AnyStore]:
+        """The library for writing, made if there is none, and gone again if nothing came in."""
+        fresh = not self._home.exists()
+        store = self._home.open(write=True)
+        try:
+            yield store
+        finally:
+            if fresh and next(store.ledger(), None) is None:
+                store.discard()
             store.close()
 
     def _own_encoder(self, store: AnyStore, options: config.IndexOptions) -> Encoder:

@@ -365,8 +365,8 @@ def _summed(done: Sequence[Outcome], seconds: float, laps: Sequence[float]) -> S
         unreadable=sum(outcome.content_hash is None for outcome in done),
         seconds=seconds,
         laps=tuple(laps),
-        cells=sum(len(features.histogram.bins) for _, features in read),
-        thumbnail_bytes=sum(len(features.thumbnail) for _, features in read),
+        cells=sum(len(own.histogram.bins) for _, own in read if own.histogram is not None),
+        thumbnail_bytes=sum(len(own.thumbnail or b"") for _, own in read),
         decoding_bytes=max((_decoding_bytes(e.bytes, f.facts) for e, f in read), default=0),
     )
 

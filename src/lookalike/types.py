@@ -53,6 +53,8 @@ class Reason(StrEnum):
     CHANGED = "changed"
     DUPLICATE = "same content as another file"
     BACK = "back again"
+    IMPORTED = "imported"
+    """It came with another library's data, or another program's; nobody has read it here."""
     # unchanged
     SAME_STAT = "same size and time"
     SAME_CONTENT = "same content"
@@ -165,13 +167,14 @@ class Features:
     """All that one decode of one image gives.
 
     ``vector`` float32 (dim,) of unit length; ``phash`` a 64-bit perceptual hash, unsigned;
-    ``thumbnail`` a JPEG whose longest side is at most 256 pixels.
+    ``thumbnail`` a JPEG whose longest side is at most 256 pixels. Of a picture that was imported
+    and never seen here ``histogram`` and ``thumbnail`` may be None, ``phash`` 0.
     """
 
     facts: ImageFacts
-    histogram: SparseHistogram
+    histogram: SparseHistogram | None
     phash: int
-    thumbnail: bytes
+    thumbnail: bytes | None
     vector: FloatArray
     logits: ClassLogits | None = None
 
@@ -180,6 +183,7 @@ class Features:
 class Outcome:
     """What one file gave: a content hash and features, or a content already known, or a refusal.
 
+    One that was imported has a content hash and the ``reason`` for it, too.
     ``kept``: what is known of the path still holds, for this ``reason`` (not modified, not
     reached); where nothing is known, it is a refusal.
     """
@@ -188,7 +192,7 @@ class Outcome:
     content_hash: bytes | None = None
     features: Features | None = None
     reason: Reason | None = None
-    """Set when the file is unreadable, or kept."""
+    """Set when the file is unreadable, kept, or imported."""
     detail: str = ""
     kept: bool = False
 

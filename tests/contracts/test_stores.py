@@ -790,20 +790,64 @@ def test_a_url_that_another_run_does_not_name_stays(store: Store, folder: Path) 
     assert store.count() == 2
 
 
-@pytest.mark.parametrize("name", [name for name in STORES if name != "sqlite"])
-def test_what_is_discarded_leaves_nothing_of_its_own_and_all_of_others(
-    name: str, tmp_path: Path
-) -> None:
-    store = STORES[name](tmp_path / "library", write=True)
-    store.add_space(SPACE)
-    store.engine.execute("CREATE VIEW of_another AS SELECT 1 AS one")  # type: ignore[attr-defined]
-    store.discard()  # type: ignore[attr-defined]
-    with pytest.raises(LibraryMissingError):
-        STORES[name](tmp_path / "library")
-    again = STORES[name](tmp_path / "library", write=True)
-    assert again.spaces() == []
-    assert again.engine.rows("SELECT one FROM of_another") == [(1,)]  # type: ignore[attr-defined]
-    again.close()
+# -- imported records ------------------------------------------------------------------------------
+
+
+def imported(path: str, content: bytes, **without: None) -> Outcome:
+    entry = FileEntry(path, len(content), 7, f"{content.decode()} there")
+    own = replace(features(content), **without)  # type: ignore[arg-type]
+    return Outcome(entry, digest(content), own, Reason.IMPORTED)
+
+
+def bring(store: Store, *outcomes: Outcome) -> dict[str, tuple[str, str, UUID | None]]:
+    """One import; returns the ledger."""
+    run = store.run(SPACE)
+    run.put(outcomes)
+    run.finish((), complete=False)
+    return {row.path: (row.state.value, row.reason, row.record) for row in store.ledger()}
+
+
+def test_an_imported_record_keeps_all_its_paths_though_nothing_lies_there(store: Store) -> None:
+    here = ("indexed", "imported", id_of(b"one"))
+    places = [imported(path, b"one") for path in ("/no/a.jpg", "/no/b.jpg", "imported:x/c")]
+    expected = dict.fromkeys(("/no/a.jpg", "/no/b.jpg", "imported:x/c"), here)
+    assert bring(store, *places) == expected
+    assert bring(store, *places) == expected  # again: nothing new
+    assert bring(store, places[0], imported("/no/d.jpg", b"one"))["/no/d.jpg"] == here
+    assert store.count() == 1
+    assert store.has_foreign()
+    assert store.find_foreign("one there") == id_of(b"one")
+    (files,) = store.files([id_of(b"one")])
+    assert {(one.bytes, one.mtime_ns) for one in files} == {(3, 7)}
+
+
+def test_nothing_is_imported_over_a_file_that_the_library_has(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    assert not store.has_foreign()
+    path = str(folder / "a.jpg")
+    ledger = bring(store, imported(path, b"another"), imported("/no/b.jpg", b"two"))
+    assert ledger[path] == ("indexed", "new", id_of(b"one"))
+    assert store.find_content(digest(b"another")) is None
+    assert store.count() == 2
+    ledger = bring(store, imported("/no/c.jpg", b"one"))
+    assert ledger[path][2] == ledger["/no/c.jpg"][2] == id_of(b"one")
+
+
+def test_a_record_may_be_imported_as_a_vector_alone(store: Store, folder: Path) -> None:
+    write(folder, a=b"one")
+    index(store, folder)
+    bring(store, imported("https://a.example/b", b"two", histogram=None, thumbnail=None))
+    vectors, colours = store.tables(SPACE)
+    assert vectors.live.sum() == 2
+    assert vectors.row_of(id_of(b"two")) is not None
+    assert colours.row_of(id_of(b"two")) is None
+    assert colours.row_of(id_of(b"one")) is not None
+    assert store.thumbnails([id_of(b"two"), id_of(b"one")]) == [None, b"JPEG of one"]
+    assert [id_ for id_, _ in store.each_thumbnail()] == [id_of(b"one").bytes]
+    (record,) = store.get([id_of(b"two")])
+    assert record is not None
+    assert record.paths == ("https://a.example/b",)
 
 
 # -- side tables -----------------------------------------------------------------------------------
@@ -877,6 +921,22 @@ def test_a_side_table_may_have_no_rows(store: Store) -> None:
     needs_side_tables(store)
     assert store.put_table(SALES, []).rows == 0
     assert store.rows_matched(SALES) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in STORES if name != "sqlite"])
+def test_what_is_discarded_leaves_nothing_of_its_own_and_all_of_others(
+    name: str, tmp_path: Path
+) -> None:
+    store = STORES[name](tmp_path / "library", write=True)
+    store.add_space(SPACE)
+    store.engine.execute("CREATE VIEW of_another AS SELECT 1 AS one")  # type: ignore[attr-defined]
+    store.discard()  # type: ignore[attr-defined]
+    with pytest.raises(LibraryMissingError):
+        STORES[name](tmp_path / "library")
+    again = STORES[name](tmp_path / "library", write=True)
+    assert again.spaces() == []
+    assert again.engine.rows("SELECT one FROM of_another") == [(1,)]  # type: ignore[attr-defined]
+    again.close()
 
 
 def test_an_unreadable_url_is_asked_for_again_if_it_is_asked_otherwise(store: Store) -> None:

@@ -38,7 +38,7 @@ from lookalike.maps.exports.page import STRETCH, Page, Places, PosterOptions
 from lookalike.maps.exports.pictures import GREY, tile
 from lookalike.maps.exports.plotly import LOOSE, OTHERS, PlotlyOptions, write_plotly
 from lookalike.maps.exports.scatter import write_scatter
-from lookalike.maps.exports.source import ExportSource, RowFacts, write_whole
+from lookalike.maps.exports.source import ExportSource, RowFacts
 from lookalike.maps.exports.table import TableOptions, write_csv, write_parquet
 from lookalike.maps.exports.tensorboard import (
     CONFIG,
@@ -52,6 +52,7 @@ from lookalike.maps.exports.tensorboard import (
 )
 from lookalike.types import ID_DTYPE, printable
 from lookalike.web.document import document
+from lookalike.writing import write_whole
 from tests.conftest import encoded, plain, record_ids
 
 ODD = (

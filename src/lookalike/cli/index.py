@@ -284,9 +284,10 @@ _STAGES = {"scan": "looking for pictures", "index": "bringing the search index u
 
 
 class Bar:
-    """Progress with rate and time left on stderr, if that is a terminal."""
+    """Progress with rate and time left on stderr, if that is a terminal; ``what`` is counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "pictures to read") -> None:
+        self._what = what
         self._bar: tqdm[Any] | None = None
 
     def stage(self, name: str) -> None:
@@ -295,7 +296,7 @@ class Bar:
 
     def start(self, total: int) -> None:
         if sys.stderr.isatty():
-            talk(f"{total} pictures to read")
+            talk(f"{total} {self._what}")
             self._bar = tqdm(total=total, unit="img", smoothing=0.1, dynamic_ncols=True)
 
     def advance(self, count: int) -> None:

@@ -19,6 +19,7 @@ from lookalike.errors import LookalikeError
 COMMANDS = (
     "index", "plan", "search", "why", "compare", "categories", "label", "duplicates",
     "map", "table", "sql", "unsplash", "spaces", "models", "ledger", "pca", "evaluate", "doctor",
+    "export", "import",
 )  # fmt: skip
 """The commands, each in the module of its name."""
 

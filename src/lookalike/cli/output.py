@@ -187,7 +187,10 @@ def record_of(library: Library, text: str) -> UUID:
     if term.weight != 1 or term.crop:
         raise InputError(f"{text}: a whole picture is needed; leave weight and crop out")
     if term.kind == "id":
-        return UUID(term.value)
+        called = library.record_called(term.value)
+        if called is None:
+            raise InputError(f"{text}: no record of the library has this id; check it")
+        return called
     found = library.record_at(term.value)
     if found is None:
         raise InputError(f"{text}: not a picture of this library; index it first")

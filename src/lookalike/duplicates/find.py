@@ -120,10 +120,12 @@ class Finder:
 
     def _rasters(self) -> PixelArray:
         out = np.zeros((len(self._facts.ids), COARSE, COARSE), np.uint8)
+        self._pictured = np.zeros(len(out), bool)
         thumbnails = self._store.each_thumbnail()
         while batch := list(islice(thumbnails, _AT_ONCE)):
             rows = self._facts.rows_of(np.frombuffer(b"".join(id_ for id_, _ in batch), "V16"))
             wanted = np.flatnonzero(rows >= 0)
+            self._pictured[rows[wanted]] = True
             out[rows[wanted]] = grey_rasters([batch[place][1] for place in wanted])
         return out
 
@@ -137,6 +139,7 @@ class Finder:
         keys = self._timed("cosines", near_by_vectors, graph, self._facts, self._vectors)
         keys = np.setdiff1d(keys, self._keys(by_hash.first, by_hash.second), assume_unique=True)
         count = len(self._facts.ids)
+        keys = keys[self._pictured[keys // count] & self._pictured[keys % count]]
         placed = self._timed("placing", coarse.placed, keys // count, keys % count)
         placed = self._timed("comparing placed", coarse.alike, placed)
         return self._timed("comparing finely", self._judged, joined([by_hash, placed]))

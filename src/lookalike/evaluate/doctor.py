@@ -254,7 +254,9 @@ def _searches(tables: Tables, drawn: NDArray[np.int64], *, every: bool) -> list[
     kept = PcaCache(tables.derived.pca, tables.vectors).keeps(pca.pca_method, dims)
     if kept or (every and fits):
         trials.append(_by_vector(f"PCA-{dims}", pca, tables, drawn))
-    return [*trials, *(_by_colour(metric, tables, drawn) for metric in COLOUR_MEASURES)]
+    seen = drawn[tables.coloured[drawn]]  # not what was imported as vectors alone
+    by_colour = COLOUR_MEASURES if len(seen) else ()
+    return [*trials, *(_by_colour(metric, tables, seen) for metric in by_colour)]
 
 
 def _by_vector(name: str, method: Method, tables: Tables, drawn: NDArray[np.int64]) -> Trial:

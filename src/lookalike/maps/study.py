@@ -18,7 +18,7 @@ from lookalike.maps.base import BY, CLUSTERINGS, METHODS, SPOKEN, MapOptions, Pi
 from lookalike.maps.clusters import check_parts
 from lookalike.maps.exports.page import Page, PosterOptions
 from lookalike.maps.exports.scatter import draw_points, figure_class
-from lookalike.maps.exports.source import ExportSource, check_folder, whole_folder
+from lookalike.maps.exports.source import ExportSource
 from lookalike.maps.layout import engine_of
 from lookalike.maps.scores import (
     ClusterScores,
@@ -28,6 +28,7 @@ from lookalike.maps.scores import (
     score_layout,
 )
 from lookalike.types import FloatArray
+from lookalike.writing import check_folder, whole_folder
 
 TABLE, FIGURES, ADVICE, OVERVIEW = "scores.csv", "scores.json", "advice.txt", "overview.png"
 

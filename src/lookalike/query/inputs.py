@@ -141,7 +141,17 @@ class InputReader:
             return item, stored
         if path is None:
             raise InputError(f"{term.text}: the record's file is gone; index its folder again")
+        self._require_seen(term, record)
         return self._fresh(item, _decoded(path, _read(path, self._store, record), term.crop))
+
+    def _require_seen(self, term: Term, record: UUID) -> None:
+        """Raise InputError for colours, or a part, of a record that was imported without them."""
+        missing = term.crop or self._numbers.histogram_of(record) is None
+        if missing and self._store.thumbnails([record]) == [None]:
+            raise InputError(
+                f"{term.text}: was imported as a vector alone, without colours and picture; search"
+                " by meaning"
+            )
 
     def _by_path(self, term: Term) -> tuple[QueryInput, Point]:
         path = absolute(term.value)

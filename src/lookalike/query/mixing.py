@@ -67,7 +67,8 @@ def spreads(tables: Tables, metric: str) -> Spreads:
 
 
 def _measured(tables: Tables, metric: str) -> tuple[float, float]:
-    rows = drawn(tables.vectors.ids, np.flatnonzero(tables.vectors.live), _OTHERS)
+    live = np.flatnonzero(tables.vectors.live & tables.coloured)
+    rows = drawn(tables.vectors.ids, live, _OTHERS)
     points = rows[:_POINTS]
     if len(points) * (len(rows) - 1) < LEAST_PAIRS:
         return USUAL_MEANING, USUAL_COLOUR[metric]

@@ -389,6 +389,11 @@ def compare_by(method: Method, tables: Tables, *, exact: bool = False) -> tuple[
 
     ``exact`` compares with every row that is allowed; otherwise an index may look at fewer.
     """
+    if method.by in WITH_COLOUR and not tables.histograms.live.any() and tables.vectors.live.any():
+        raise InputError(
+            f"--by {method.by}: no picture here has colours, they were imported as vectors alone;"
+            " search by meaning"
+        )
     if method.by == "colour":
         return ByColour(tables.colour(method.metric)), tables.histograms.live
     live = tables.vectors.live
@@ -402,6 +407,7 @@ def compare_by(method: Method, tables: Tables, *, exact: bool = False) -> tuple[
     if method.by == "meaning":
         return ByVector(tables.meaning(exact=exact)), live
     colour = ByColour(tables.colour(method.metric))
+    live = live & tables.coloured
     if method.by == "shortlist":
         return ByShortlist(ByVector(tables.meaning(exact=exact)), colour, method.shortlist), live
     weight = spreads(tables, method.metric).weight(method.colour_weight)
@@ -409,14 +415,14 @@ def compare_by(method: Method, tables: Tables, *, exact: bool = False) -> tuple[
 
 
 def _aligned(ids: IdArray, others: IdArray) -> NDArray[np.int64]:
-    """For each of ``ids``, its last row in ``others``; both tables hold the same records."""
+    """For each of ``ids``, its last row in ``others``; -1 where there is none."""
     if ids.tobytes() == others.tobytes():
         return np.arange(len(ids))
+    if not len(others):
+        return np.full(len(ids), -1)
     order = np.argsort(others, kind="stable")
     rows: NDArray[np.int64] = order[np.searchsorted(others[order], ids, side="right") - 1]
-    if not bool((others[rows] == ids).all()):
-        raise ValueError("the two tables do not hold the same records")
-    return rows
+    return np.where(others[rows] == ids, rows, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,13 @@ class Tables:
         ids = self.vectors.ids, self.histograms.ids
         return len(ids[0]) == len(ids[1]) and bool((ids[0] == ids[1]).all())
 
+    @cached_property
+    def coloured(self) -> NDArray[np.bool_]:
+        """Which rows of the vectors have a histogram, bool (n,): not those imported without."""
+        if self.aligned:
+            return np.ones(len(self.vectors.ids), bool)
+        return self.histogram_rows(np.arange(len(self.vectors.ids))) >= 0
+
     def vector_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """For rows of the histograms those of the vectors, -1 where there is none."""
         if self.aligned:

@@ -331,6 +331,9 @@ class Store(Protocol):
     def find_foreign(self, foreign_id: str) -> UUID | None:
         """The record of the first live file, by path, that another table calls this, or None."""
 
+    def has_foreign(self) -> bool:
+        """Whether any live file has an id in another table."""
+
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
 

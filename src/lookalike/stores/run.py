@@ -233,6 +233,8 @@ class SqliteRun:
         entry, path = outcome.entry, os.fsencode(outcome.entry.path)
         if outcome.kept and self._keep(path, outcome):
             return
+        if outcome.reason is Reason.IMPORTED and self._is_live(path):
+            return
         if outcome.content_hash is None:
             row = self._file_row(
                 path, entry, State.UNREADABLE, outcome.reason or Reason.READ_ERROR, outcome.detail
@@ -246,8 +248,17 @@ class SqliteRun:
                 raise ValueError(f"{entry.path}: neither features nor a known content")
             key = self._add_record(outcome.content_hash, entry.bytes, outcome.features)
             added.append((record_id(outcome.content_hash), outcome.features))
-        state, reason, detail = self._relation(path, key, new)
+        state, reason, detail = (
+            (State.INDEXED, Reason.IMPORTED, outcome.detail)
+            if outcome.reason is Reason.IMPORTED
+            else self._relation(path, key, new)
+        )
         self._db.execute(_UPSERT, self._file_row(path, entry, state, reason, detail, key))
+
+    def _is_live(self, path: bytes) -> bool:
+        """Whether a picture is known to lie at a path."""
+        row = self._db.execute("SELECT 1 FROM files WHERE path = ? AND live", (path,)).fetchone()
+        return row is not None
 
     def _keep(self, path: bytes, outcome: Outcome) -> bool:
         """Enter that what is known of a path still holds; False where nothing is."""
@@ -347,7 +358,8 @@ class SqliteRun:
             ),
         )
         key = int(cursor.lastrowid or 0)
-        self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (key, features.thumbnail))
+        if features.thumbnail is not None:
+            self._db.execute("INSERT INTO thumbnails VALUES (?, ?)", (key, features.thumbnail))
         if features.logits is not None:
             values = (key, self._space_key, *logits_bytes(features.logits))
             self._db.execute("INSERT INTO logits VALUES (?, ?, ?, ?)", values)
@@ -359,14 +371,17 @@ class SqliteRun:
         ids = id_array(id_ for id_, _ in added)
         vectors = np.stack([features.vector for _, features in added])
         self._series.append(vector_series(self._space), {"f16": vectors, "ids": ids}, self._space)
-        histograms = [features.histogram for _, features in added]
+        seen = [(id_, own.histogram) for id_, own in added if own.histogram is not None]
+        if not seen:
+            return
+        histograms = [histogram for _, histogram in seen]
         self._series.append(
             HISTOGRAMS,
             {
                 "bins": np.concatenate([h.bins for h in histograms]),
                 "counts": np.concatenate([h.counts for h in histograms]),
                 "ends": np.cumsum([len(h.bins) for h in histograms], dtype=np.uint64),
-                "ids": ids,
+                "ids": id_array(id_ for id_, _ in seen),
             },
         )
 

@@ -553,6 +553,13 @@ class SqliteStore(LabelTables, SideTables, Statements):
         ).fetchone()
         return UUID(bytes=row[0]) if row else None
 
+    def has_foreign(self) -> bool:
+        """Whether any live file has an id in another table."""
+        row = self._connection.execute(
+            "SELECT 1 FROM files WHERE foreign_id IS NOT NULL AND live LIMIT 1"
+        )
+        return row.fetchone() is not None
+
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
         row = self._connection.execute(

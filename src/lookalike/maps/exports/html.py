@@ -18,9 +18,10 @@ from lookalike.maps import packets
 from lookalike.maps.base import Level, PictureMap
 from lookalike.maps.colourings import Colouring, grouped
 from lookalike.maps.exemplars import still_shown
-from lookalike.maps.exports.source import ExportSource, RowFacts, Rows, write_whole
+from lookalike.maps.exports.source import ExportSource, RowFacts, Rows
 from lookalike.maps.sheets import sheet_packet
 from lookalike.types import FloatArray, as_text
+from lookalike.writing import write_whole
 
 Document: TypeAlias = Callable[
     [Mapping[str, Any], Mapping[str, Sequence[str]], Mapping[str, bytes]], str

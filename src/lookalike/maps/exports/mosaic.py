@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from lookalike.errors import InputError
 from lookalike.maps.exports.page import STRETCH, Page, Places, PosterOptions, footer
 from lookalike.maps.exports.pictures import tile
-from lookalike.maps.exports.source import ExportSource, Rows, write_whole
+from lookalike.maps.exports.source import ExportSource, Rows
 from lookalike.types import FloatArray
+from lookalike.writing import write_whole
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 

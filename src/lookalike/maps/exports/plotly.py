@@ -11,8 +11,9 @@ import numpy as np
 
 from lookalike.errors import MissingExtraError
 from lookalike.maps.exports.page import Page, PosterOptions, colours_of, footer
-from lookalike.maps.exports.source import ExportSource, Rows, write_whole
+from lookalike.maps.exports.source import ExportSource, Rows
 from lookalike.types import printable
+from lookalike.writing import write_whole
 
 MOST_ROWS = 50_000
 """Points with their paths take about 100 bytes each, and more of them drag in three dimensions."""

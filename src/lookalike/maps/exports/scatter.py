@@ -19,7 +19,8 @@ from lookalike.maps.exports.page import (
     colours_of,
     footer,
 )
-from lookalike.maps.exports.source import ExportSource, write_whole
+from lookalike.maps.exports.source import ExportSource
+from lookalike.writing import write_whole
 
 _DOT = 0.7
 """Width of a point as a share of the distance at which points would lie evenly."""

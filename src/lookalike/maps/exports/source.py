@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -19,7 +15,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError
 from lookalike.maps.base import Level, PictureMap
-from lookalike.types import FloatArray, printable, uuids
+from lookalike.types import FloatArray, uuids
 
 T = TypeVar("T")
 
@@ -143,66 +139,3 @@ def _quotas(sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
         ahead = np.argsort(-np.where(quotas > 1, quotas, 0), kind="stable")[:over]
         quotas[ahead] -= 1
     return quotas
-
-
-# -- writing ---------------------------------------------------------------------------------------
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file whole or not at all: under another name beside it, renamed at the end.
-
-    What cannot be written raises OSError, and leaves what was there before.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            write(file)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def check_folder(folder: Path, own: Collection[str], what: str) -> None:
-    """Raise InputError for a place that is neither free nor an earlier ``what``.
-
-    ``own``: the names that files of one have.
-    """
-    if folder.is_dir() and not folder.is_symlink():
-        strangers = sorted({path.name for path in folder.iterdir()} - {*own})
-        if strangers:
-            raise InputError(
-                f"{folder}: is no earlier {what} (has {printable(strangers[0])!r}); name another"
-                " folder"
-            )
-    elif folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder}: is there and no folder; name another")
-
-
-@contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder`` to write into, which takes its place at the end or goes.
-
-    What cannot be written raises OSError, and leaves what was there before.
-    """
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        made.chmod(0o755)
-        yield made
-        if folder.exists():
-            earlier = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            folder.rename(earlier)  # onto an empty folder, which rename allows
-            made.rename(folder)
-            shutil.rmtree(earlier, ignore_errors=True)
-        else:
-            made.rename(folder)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

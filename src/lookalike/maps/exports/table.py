@@ -17,8 +17,9 @@ from typing import IO, Any
 import numpy as np
 
 from lookalike.errors import MissingExtraError
-from lookalike.maps.exports.source import ExportSource, RowFacts, Rows, write_whole
+from lookalike.maps.exports.source import ExportSource, RowFacts, Rows
 from lookalike.types import as_text
+from lookalike.writing import write_whole
 
 _AXES = ("x", "y", "z")
 

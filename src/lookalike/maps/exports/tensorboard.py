@@ -17,8 +17,9 @@ from PIL import Image
 
 from lookalike.errors import InputError
 from lookalike.maps.exports.pictures import tile
-from lookalike.maps.exports.source import ExportSource, Rows, check_folder, whole_folder
+from lookalike.maps.exports.source import ExportSource, Rows
 from lookalike.types import FloatArray, printable
+from lookalike.writing import check_folder, whole_folder
 
 MOST_ROWS = 100_000
 """The projector asks for so many rows and shows no more (``num_rows`` in its page)."""

@@ -14,22 +14,25 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
 
 from lookalike.errors import (
+    InputError,
     LibraryError,
     LibraryLockedError,
     MissingExtraError,
     StorageError,
 )
+from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
 from lookalike.stores.server.engine import IndexState, Row, Words
 from lookalike.stores.server.layout import FILES, WRITERS, Column, Table
-from lookalike.types import BINS, DoubleArray, SparseHistogram
+from lookalike.stores.server.statements import view_statements
+from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
 
 _TYPES = {
     "id": "UUID",
@@ -59,7 +62,8 @@ STALE_SECONDS = 60
 class ClickHouseWords:
     """Words of ClickHouse."""
 
-    dialect = "clickhouse"
+    dialect: Dialect = "clickhouse"
+    text = "Nullable(String)"
     megapixels = "(r.width * r.height / 1e6)"
 
     def histogram_columns(self, prefix: str) -> str:
@@ -112,6 +116,9 @@ class ClickHouseWords:
 
     def by_id(self, column: str) -> str:
         return f"toString({column})"  # ids are ordered by their second halves first
+
+    def quoted(self, name: str) -> str:
+        return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
     def largest(self, parts: Sequence[str]) -> str:
         return f"greatest({', '.join(parts)})"
@@ -232,6 +239,8 @@ class ClickHouseEngine:
         for table in tables:
             for statement in self.table_statements(table):
                 self.execute(statement)
+        for name, query in _VIEWS if FILES in tables else ():
+            self.execute(f"CREATE OR REPLACE VIEW {self._database}.{name} AS {query}")
 
     def table_statements(self, table: Table) -> Iterator[str]:
         """What makes a table, and the view over it, if it is not there."""
@@ -262,6 +271,8 @@ class ClickHouseEngine:
         if self._beat is not None:
             self._beat.stop()
         self._token = None
+        for name, _ in _VIEWS:
+            self.execute(f"DROP VIEW IF EXISTS {self._database}.{name}")
         for table in (*tables, WRITERS):
             place = f"{self._database}.{table.name}"
             for name in (place,) if table.fixed else (place, f"{place}_rows"):
@@ -333,6 +344,68 @@ class ClickHouseEngine:
             rows.append((*values, version, 1))
         self._insert(table, rows)
 
+    # -- side tables and statements --------------------------------------------------------------
+
+    def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
+        quoted = self.words.quoted
+        stored = f"{self._database}.{quoted(f'side_{table.name}')}"
+        loading = f"{self._database}.{quoted(f'loading_{table.name}')}"
+        columns = ", ".join(f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns)
+        self.execute(f"DROP TABLE IF EXISTS {loading} SYNC")
+        self.execute(
+            f"CREATE TABLE {loading} ({columns}) ENGINE = MergeTree ORDER BY {quoted(table.key)}"
+            " SETTINGS allow_nullable_key = 1"
+        )
+        count = 0
+        try:
+            for batch in batches:
+                if batch and len(batch[0]):
+                    with self._guard, self._errors():
+                        self._client.insert(
+                            f"loading_{table.name}",
+                            [list(column) for column in batch],
+                            column_names=[c.name for c in table.columns],
+                            column_oriented=True,
+                            database=self._database,
+                        )
+                    count += len(batch[0])
+        except BaseException:
+            with contextlib.suppress(LibraryError):
+                self.execute(f"DROP TABLE IF EXISTS {loading} SYNC")
+            raise
+        self.execute(f"DROP TABLE IF EXISTS {stored} SYNC")
+        self.execute(f"RENAME TABLE {loading} TO {stored}")
+        shown = f"{self._database}.{quoted(table.name)}"
+        self.execute(f"CREATE OR REPLACE VIEW {shown} AS SELECT * FROM {stored}")
+        return count
+
+    def unload(self, name: str) -> None:
+        quoted = self.words.quoted
+        self.execute(f"DROP VIEW IF EXISTS {self._database}.{quoted(name)}")
+        self.execute(f"DROP TABLE IF EXISTS {self._database}.{quoted(f'side_{name}')} SYNC")
+
+    def ask(self, statement: str) -> tuple[list[str], Iterator[Row]]:
+        from clickhouse_connect.driver.exceptions import DatabaseError
+
+        try:
+            with self._guard, self._errors():
+                result = self._client.query(
+                    statement, query_formats={"String": "bytes"}, settings=_READING
+                )
+        except LibraryError as error:
+            if isinstance(error.__cause__, DatabaseError):
+                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+            raise
+        names = list(result.column_names) or self._columns_of(statement)
+        return [name.rpartition(".")[2] for name in names], map(_decoded, result.result_rows)
+
+    def _columns_of(self, statement: str) -> list[str]:
+        """The columns of a statement that gives no row, of which an answer says nothing."""
+        with self._guard, self._errors():
+            return [row[0] for row in self._client.query(f"DESCRIBE ({statement})").result_rows]
+
+    # -- indexes ---------------------------------------------------------------------------------
+
     def index_state(self, table: str) -> IndexState:
         """Parts that were written after the index was declared have it; older ones may not."""
         declared = self.rows(
@@ -395,6 +468,23 @@ class ClickHouseEngine:
         self._token = token
         self._beat = _Heartbeat(lambda: self.put(WRITERS, [(token, holder, since, time.time_ns())]))
 
+
+_SIDE_TYPES = {
+    ColumnKind.INTEGER: "Nullable(Int64)",
+    ColumnKind.REAL: "Nullable(Float64)",
+    ColumnKind.TEXT: "Nullable(String)",
+}
+_VIEWS = list(
+    view_statements(
+        "String",
+        "argMin({0}, path)",  # of those that are not null
+        "formatDateTime(fromUnixTimestamp64Nano(nullIf(mtime_ns, 0), 'UTC'), '%Y-%m-%dT%H:%i:%S')",
+    )
+)
+"""What users see."""
+
+_READING = {"join_use_nulls": 1, "readonly": 2, "allow_ddl": 0, "allow_introspection_functions": 0}
+"""Settings of statements that only read."""
 
 _KEYS = 1_000
 _INDEX = "embedding_index"
@@ -462,6 +552,14 @@ def _readers(names: Sequence[str]) -> Any:
         )
 
     return read
+
+
+def _decoded(row: Sequence[Any]) -> Row:
+    """Text as text; bytes that are none as backslash escapes."""
+    return tuple(
+        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+        for value in row
+    )
 
 
 def physical(table: Table) -> Iterator[Column]:

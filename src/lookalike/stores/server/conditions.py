@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from lookalike.conditions import (
-    COLUMNS,
     LABEL,
     And,
     Between,
+    ColumnTest,
     Compare,
     Condition,
     In,
     IsNull,
-    Kind,
     Like,
     Not,
     Or,
@@ -25,10 +24,12 @@ from lookalike.conditions import (
     Under,
     Value,
     is_of_table,
+    resolved,
 )
-from lookalike.errors import InputError
 from lookalike.stores.run import display_path, inside
 from lookalike.stores.server.engine import Words
+from lookalike.stores.server.layout import MATCHES
+from lookalike.types import SideTable
 
 _COLUMNS = {
     "bytes": "r.bytes",
@@ -58,12 +59,13 @@ class Sql(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
-def matching_ids(condition: Condition | None, words: Words) -> Sql:
-    """A query for the ids of records with a live file for which ``condition`` holds; all if None.
+def matching_ids(condition: Condition, words: Words, tables: Sequence[SideTable] = ()) -> Sql:
+    """A query for the ids of records with a live file for which ``condition`` holds.
 
-    In no order, each once.
+    In no order, each once. Raises InputError for side tables that are not among ``tables``, and
+    columns that they do not have.
     """
-    where = Sql("1 = 1") if condition is None else _Clauses(words).clause(condition)
+    where = _Clauses(words, tables).clause(resolved(condition, tables))
     return Sql(
         "SELECT DISTINCT r.id FROM _records AS r JOIN _files AS f ON f.record = r.id"
         f" WHERE f.live AND ({where.text})",
@@ -74,8 +76,9 @@ def matching_ids(condition: Condition | None, words: Words) -> Sql:
 class _Clauses:
     """A condition in an engine's words."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, tables: Sequence[SideTable]) -> None:
         self._words = words
+        self._tables = {table.name: table for table in tables}
 
     def clause(self, condition: Condition) -> Sql:
         """A condition over a record ``r`` and one of its files ``f``."""
@@ -98,22 +101,52 @@ class _Clauses:
         match test:
             case Under(folder):
                 return Sql("(f.path > ? AND f.path < ?)", inside(os.fsencode(folder)))
-            case Some():
-                return _refuse_side_table(test)
-            case _ if is_of_table(test.column):
-                return _refuse_side_table(test)
-            case IsNull(column) if column == LABEL:
-                return Sql("r.id NOT IN (SELECT record FROM _labels)")
-            case Compare(column, "!=", value) if column == LABEL:
-                equal = self._test(Compare(column, "=", value))
-                return Sql(f"NOT {equal.text}", equal.values)
+            case Some(name, condition):
+                row = _Rows(self._words, self._tables.values())
+                return self._with_row(name, None if condition is None else row.clause(condition))
             case _ if test.column == LABEL:
-                one = self._of_value(test)
-                return Sql(f"r.id IN (SELECT record FROM _labels WHERE {one.text})", one.values)
+                return self._of_several(test, self._of_label)
+            case _ if is_of_table(test.column):
+                return self._of_several(test, self._of_table)
             case _:
                 return self._of_value(test)
 
-    def _of_value(self, test: Compare | Between | In | Like | IsNull) -> Sql:
+    def _of_several(self, test: ColumnTest, holds_for_one: Callable[[ColumnTest], Sql]) -> Sql:
+        """A test of a column of which a picture may have several values, or none."""
+        match test:
+            case IsNull():
+                some = holds_for_one(test)
+            case Compare(column, "!=", value):
+                some = holds_for_one(Compare(column, "=", value))
+            case _:
+                return holds_for_one(test)
+        return Sql(f"NOT {some.text}", some.values)
+
+    def _of_one(self, test: ColumnTest) -> Sql:
+        """What one of several values must be; for ``is null``, whose opposite is asked, any."""
+        if isinstance(test, IsNull):
+            return Sql(f"{self._column(test.column)} IS NOT NULL")
+        return self._of_value(test)
+
+    def _of_label(self, test: ColumnTest) -> Sql:
+        one = self._of_one(test)
+        return Sql(f"r.id IN (SELECT record FROM _labels WHERE {one.text})", one.values)
+
+    def _of_table(self, test: ColumnTest) -> Sql:
+        return self._with_row(test.column.partition(".")[0], self._of_one(test))
+
+    def _with_row(self, name: str, one: Sql | None) -> Sql:
+        """The picture has a row in a side table for which ``one`` holds."""
+        table, quoted = self._tables[name], self._words.quoted
+        key = f"side.{quoted(table.key)}"
+        rows = f"SELECT {key} FROM {quoted(f'side_{name}')} AS side WHERE {key} IS NOT NULL"
+        if one is not None:
+            rows += f" AND ({one.text})"
+        own = MATCHES[table.matches].format(text=self._words.text).replace("f.", "o.")
+        files = f"SELECT o.record FROM _files AS o WHERE o.live AND {own} IN ({rows})"
+        return Sql(f"r.id IN ({files})", () if one is None else one.values)
+
+    def _of_value(self, test: ColumnTest) -> Sql:
         match test:
             case Compare(column, operator, value):
                 bound = self._bound(column, value)
@@ -144,6 +177,8 @@ class _Clauses:
         return joined if len(parts) == 1 else Sql(f"({joined.text})", joined.values)
 
     def _column(self, column: str) -> str:
+        if is_of_table(column):
+            return f"side.{self._words.quoted(column.partition('.')[2])}"
         return self._words.megapixels if column == "megapixels" else _COLUMNS[column]
 
     def _side(self, column: str, value: Value) -> str:
@@ -156,15 +191,22 @@ class _Clauses:
     def _bound(self, column: str, value: Value) -> Sql:
         if not isinstance(value, str):
             return Sql(self._words.number(value))
-        if COLUMNS[column] is Kind.ID:
+        if column == "id":
             return Sql(self._words.ids([UUID(value).bytes])[1:-1])
         if column == "path":
             return Sql("?", (os.fsencode(value),))
         return Sql("?", (_displayed(value),))
 
 
-def _refuse_side_table(test: Test) -> NoReturn:
-    raise InputError(f"{test}: this server's library has no side tables yet; ask a local one")
+class _Rows(_Clauses):
+    """A condition over one row of a side table."""
+
+    def __init__(self, words: Words, tables: Iterable[SideTable]) -> None:
+        super().__init__(words, list(tables))
+
+    def _test(self, test: Test) -> Sql:
+        assert not isinstance(test, Under | Some)  # resolved() lets none through
+        return self._of_value(test)
 
 
 def _joined(word: str, parts: Sequence[Sql]) -> Sql:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from lookalike.sql import Dialect
 from lookalike.stores.server.layout import Table
-from lookalike.types import DoubleArray, SparseHistogram
+from lookalike.types import Cell, DoubleArray, SideTable, SparseHistogram
 
 Row = tuple[Any, ...]
 
@@ -16,8 +17,9 @@ Row = tuple[Any, ...]
 class Words(Protocol):
     """How an engine says what the engines say differently. All give pieces of SQL."""
 
-    dialect: str
-    """``postgresql`` or ``clickhouse``."""
+    dialect: Dialect
+    text: str
+    """The type of text."""
     megapixels: str
     """Millions of pixels of a record ``r``."""
 
@@ -53,6 +55,9 @@ class Words(Protocol):
 
     def by_id(self, column: str) -> str:
         """What to order by so that ids ascend by their bytes."""
+
+    def quoted(self, name: str) -> str:
+        """A name as an identifier."""
 
     def largest(self, parts: Sequence[str]) -> str:
         """The largest of several numbers."""
@@ -105,6 +110,18 @@ class Engine(Protocol):
 
     def remove(self, table: Table, keys: Sequence[Row]) -> None:
         """Remove the rows with these keys; of a table, or of all its rows with a shorter key."""
+
+    def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
+        """Write a side table, whole or not at all, in place of an older one; returns its rows."""
+
+    def unload(self, name: str) -> None:
+        """Remove the rows of a side table."""
+
+    def ask(self, statement: str) -> tuple[list[str], Iterator[Row]]:
+        """The columns and rows of a user's statement, where nothing can be written.
+
+        Raises InputError for what the server refuses.
+        """
 
     def index_state(self, table: str) -> IndexState:
         """How the index of a table of vectors stands."""

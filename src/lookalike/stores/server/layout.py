@@ -113,12 +113,18 @@ SETTINGS = _table("_settings", "name", "name text", "value text")
 
 RUNS = _table("_runs", "id", "id integer", "started text", "finished text null")
 
+SIDE_TABLES = _table(
+    "_side_tables", "name",
+    "name text", "key text", "matches text", "columns text", "rows integer", "source text",
+    "added text",
+)  # fmt: skip
+
 WRITERS = _table("_writers", "token", "token text", "holder text", "since integer", "seen integer")
 """Who writes, where an engine has no locks: ``since`` and ``seen`` in nanoseconds since 1970."""
 
 TABLES = (
     RECORDS, THUMBNAILS, HISTOGRAMS, FILES, SPACES, CLASSES, PARTS, LABELS, DECISIONS, SETTINGS,
-    RUNS,
+    RUNS, SIDE_TABLES,
 )  # fmt: skip
 
 
@@ -128,3 +134,12 @@ def vectors_of(space: Space) -> Table:
     return Table(
         name, (Column("id", "id"), Column("embedding", "vector", size=space.dim)), ("id",), True
     )
+
+
+MATCHES = {
+    "foreign_id": "f.foreign_id",
+    "path": "concat(trim(TRAILING '/' FROM f.folder), '/', f.name)",
+    "name": "f.name",
+    "id": "CAST(f.record AS {text})",
+}
+"""What the key of a side table's row is compared with, in SQL over live files ``f``."""

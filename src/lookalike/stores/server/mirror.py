@@ -205,6 +205,8 @@ class ServerRun:
     def put(self, outcomes: Sequence[Outcome]) -> None:
         """Commit a batch: all of it is durable when this returns, or none of it was entered."""
         self._copy_contents(outcomes)
+        imported = [one.entry.path for one in outcomes if one.reason is Reason.IMPORTED]
+        self._copy_seen([os.fsencode(path) for path in imported])
         before = self._last_key()
         with self._capturing():
             self._run.put(outcomes)

@@ -13,7 +13,7 @@ from functools import cached_property
 from uuid import UUID
 
 from lookalike.conditions import Condition
-from lookalike.stores.server.conditions import Sql, matching_ids
+from lookalike.stores.server.conditions import Sql
 from lookalike.stores.server.engine import Row
 from lookalike.stores.server.layout import vectors_of
 from lookalike.stores.server.store import LEAST_INDEXED, ServerStore
@@ -85,7 +85,7 @@ class Nearest:
         if without:
             parts.append(Sql(f"{id_} NOT IN {self._words.ids([one.bytes for one in without])}"))
         if allowed.where is not None:
-            found = matching_ids(allowed.where, self._words)
+            found = self._store.matching_query(allowed.where)
             parts.append(Sql(self._words.within(id_, found.text), found.values))
         if allowed.shown:
             parts.append(Sql(self._words.within(id_, self._showing(allowed))))

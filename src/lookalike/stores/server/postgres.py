@@ -8,7 +8,7 @@ import os
 import ssl
 import struct
 import threading
-from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,15 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import (
+    InputError,
     LibraryError,
     LibraryLockedError,
     MissingExtraError,
     StorageError,
 )
+from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
 from lookalike.stores.server.engine import IndexState, Row, Words
-from lookalike.stores.server.layout import Column, Table
-from lookalike.types import BINS, DoubleArray, SparseHistogram
+from lookalike.stores.server.layout import FILES, Column, Table
+from lookalike.stores.server.statements import view_statements
+from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
 
 T = TypeVar("T")
 
@@ -50,7 +53,8 @@ CONNECTIONS = 4
 class PostgresWords:
     """Words of PostgreSQL and pgvector."""
 
-    dialect = "postgresql"
+    dialect: Dialect = "postgresql"
+    text = "text"
     megapixels = "(r.width::float8 * r.height / 1e6::float8)"
 
     def histogram_columns(self, prefix: str) -> str:
@@ -112,6 +116,9 @@ class PostgresWords:
 
     def by_id(self, column: str) -> str:
         return column
+
+    def quoted(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
 
     def largest(self, parts: Sequence[str]) -> str:
         return f"greatest({', '.join(parts)})"
@@ -221,18 +228,7 @@ class PostgresEngine:
             return list(await connection.fetch(numbered(query), *values))
 
     def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
-        pages = self._pages(numbered(query), values)
-        try:
-            while True:
-                with self._errors():
-                    page = self._loop.run(_next(pages))
-                if page is None:
-                    return
-                for row in page:
-                    yield tuple(row)
-        finally:
-            with contextlib.suppress(Exception):
-                self._loop.run(pages.aclose())
+        return self._read(self._pages(numbered(query), values))
 
     async def _pages(self, query: str, values: Sequence[Any]) -> Any:
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
@@ -260,6 +256,8 @@ class PostgresEngine:
             for table in tables:
                 for statement in table_statements(table):
                     await connection.execute(statement)
+            for name, query in _VIEWS if FILES in tables else ():
+                await connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
 
     def execute(self, statement: str) -> None:
         """One statement of our own."""
@@ -280,6 +278,8 @@ class PostgresEngine:
             yield connection
 
     def discard(self, tables: Sequence[Table]) -> None:
+        for name, _ in _VIEWS:
+            self.execute(f"DROP VIEW IF EXISTS {name}")
         for table in tables:
             self.execute(f"DROP TABLE IF EXISTS {table.name}")
         left = self.rows(
@@ -326,6 +326,76 @@ class PostgresEngine:
     async def _removed(self, statement: str, keys: Sequence[Row]) -> None:
         async with self._own() as connection, connection.transaction():
             await connection.executemany(statement, keys)
+
+    # -- side tables and statements --------------------------------------------------------------
+
+    def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
+        quoted = self.words.quoted
+        stored, shown = quoted(f"side_{table.name}"), quoted(table.name)
+        columns = ", ".join(f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns)
+        count = 0
+        with self.transaction():
+            self.execute(f"DROP VIEW IF EXISTS {shown}")
+            self.execute(f"DROP TABLE IF EXISTS {stored}")
+            self.execute(f"CREATE TABLE {stored} ({columns})")
+            for batch in batches:
+                rows = list(zip(*(_without_zeros(column) for column in batch), strict=True))
+                with self._errors():
+                    self._loop.run(self._copied(table, rows))
+                count += len(rows)
+            self.execute(f"CREATE INDEX ON {stored} ({quoted(table.key)})")
+            self.execute(f"CREATE VIEW {shown} AS SELECT * FROM {stored}")
+        self.execute(f"ANALYZE {stored}")
+        return count
+
+    async def _copied(self, table: SideTable, rows: Sequence[Row]) -> None:
+        async with self._own() as connection:
+            await connection.copy_records_to_table(
+                f"side_{table.name}", columns=[c.name for c in table.columns], records=rows
+            )
+
+    def unload(self, name: str) -> None:
+        self.execute(f"DROP VIEW IF EXISTS {self.words.quoted(name)}")
+        self.execute(f"DROP TABLE IF EXISTS {self.words.quoted(f'side_{name}')}")
+
+    def ask(self, statement: str) -> tuple[list[str], Iterator[Row]]:
+        import asyncpg
+
+        answer = self._answer(statement)
+        try:
+            with self._errors():
+                names = self._loop.run(_next(answer))
+        except LibraryError as error:
+            if isinstance(error.__cause__, asyncpg.PostgresError):
+                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+            raise
+        return names, self._read(answer)
+
+    async def _answer(self, statement: str) -> Any:
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            prepared = await connection.prepare(statement)
+            cursor = await prepared.cursor()
+            page = await cursor.fetch(PAGE)  # errors come with the first rows
+            yield [attribute.name for attribute in prepared.get_attributes()]
+            while page:
+                yield page
+                page = await cursor.fetch(PAGE)
+
+    def _read(self, pages: Any) -> Iterator[Row]:
+        """The rows of pages that are fetched one after the other."""
+        try:
+            while True:
+                with self._errors():
+                    page = self._loop.run(_next(pages))
+                if page is None:
+                    return
+                for row in page:
+                    yield tuple(row)
+        finally:
+            with contextlib.suppress(Exception):
+                self._loop.run(pages.aclose())
+
+    # -- indexes ---------------------------------------------------------------------------------
 
     def index_state(self, table: str) -> IndexState:
         """An HNSW index of pgvector takes every row that is added: it is never stale."""
@@ -394,6 +464,29 @@ class PostgresEngine:
         told = f"lookalike writer {os.getpid()}"
         with self._errors():
             self._loop.run(self._locked.execute(f"SET application_name = '{told}'"))
+
+
+_SIDE_TYPES = {
+    ColumnKind.INTEGER: "bigint",
+    ColumnKind.REAL: "double precision",
+    ColumnKind.TEXT: 'text COLLATE "C"',
+}
+_VIEWS = list(
+    view_statements(
+        "text",
+        "(array_agg({0} ORDER BY path) FILTER (WHERE {0} IS NOT NULL))[1]",
+        "to_char(to_timestamp(nullif(mtime_ns, 0) / 1000000000) AT TIME ZONE 'UTC',"
+        " 'YYYY-MM-DD\"T\"HH24:MI:SS')",
+    )
+)
+"""What users see."""
+
+
+def _without_zeros(column: Sequence[Cell]) -> Sequence[Cell]:
+    """Text without zero bytes, which PostgreSQL has none of."""
+    if not any(isinstance(cell, str) and "\0" in cell for cell in column):
+        return column
+    return [c.replace("\0", "\\x00") if isinstance(c, str) else c for c in column]
 
 
 _HOLDER = f"""

@@ -28,7 +28,7 @@ from lookalike.stores.base import (
     VectorTable,
 )
 from lookalike.stores.run import Place, inside
-from lookalike.stores.server.conditions import matching_ids
+from lookalike.stores.server.conditions import Sql, matching_ids
 from lookalike.stores.server.engine import Engine, Row
 from lookalike.stores.server.layout import (
     CLASSES,
@@ -45,6 +45,7 @@ from lookalike.stores.server.layout import (
     vectors_of,
 )
 from lookalike.stores.server.mirror import ServerRun
+from lookalike.stores.server.side import ServerSideTables
 from lookalike.types import (
     ID_DTYPE,
     ClassLogits,
@@ -76,7 +77,7 @@ Shares = Callable[[Space, FloatArray], FloatArray]
 """Of a space and its records' highest logits, float32 (n, m), the shares of probability, alike."""
 
 
-class ServerStore:
+class ServerStore(ServerSideTables):
     """A Store on a server: reads, or with ``write`` is the one that writes.
 
     Raises LibraryMissingError if there is nothing to read, LibraryLockedError if somebody else
@@ -117,6 +118,8 @@ class ServerStore:
 
     def discard(self) -> None:
         """Remove a library that was made for nothing, and close."""
+        for table in self.side_tables():
+            self.engine.unload(table.name)
         spaces = [vectors_of(space) for space in self.spaces()]
         self.engine.discard([*TABLES, *spaces])
         self.engine.close()
@@ -206,8 +209,10 @@ class ServerStore:
         made = [one.features for one in outcomes if one.features is not None]
         features = list(zip(ids, made, strict=True))
         self.engine.put(vectors_of(space), [(id_, _half(one.vector)) for id_, one in features])
-        self.engine.put(HISTOGRAMS, [(id_, one.histogram) for id_, one in features])
-        self.engine.put(THUMBNAILS, [(id_, one.thumbnail) for id_, one in features])
+        seen = [(id_, one.histogram) for id_, one in features if one.histogram is not None]
+        self.engine.put(HISTOGRAMS, seen)
+        shown = [(id_, one.thumbnail) for id_, one in features if one.thumbnail is not None]
+        self.engine.put(THUMBNAILS, shown)
         self._put_classes(space, [(id_, one.logits) for id_, one in features if one.logits])
         rows = ((row[0], next(numbers), *row[1:]) for row in records)
         self.engine.put(RECORDS, list(rows))
@@ -422,6 +427,12 @@ class ServerStore:
         query = "SELECT record FROM _files WHERE foreign_id = ? AND live ORDER BY path LIMIT 1"
         return _one_id(self.engine.rows(query, (foreign_id,)))
 
+    def has_foreign(self) -> bool:
+        """Whether any live file has an id in another table."""
+        return bool(
+            self.engine.rows("SELECT 1 FROM _files WHERE foreign_id IS NOT NULL AND live LIMIT 1")
+        )
+
     def find_path(self, path: str) -> tuple[UUID, bytes] | None:
         """Record and content hash of a live file at this absolute path, if it did not change."""
         rows = self.engine.rows(
@@ -459,8 +470,12 @@ class ServerStore:
 
     def matching(self, condition: Condition) -> IdArray:
         """Ids of the records that have a live file for which the condition holds, ascending."""
-        rows = self.engine.rows(*matching_ids(condition, self.engine.words))
+        rows = self.engine.rows(*self.matching_query(condition))
         return np.sort(_ids(rows).view("S16")).view(ID_DTYPE)
+
+    def matching_query(self, condition: Condition) -> Sql:
+        """A query for the same ids, in no order."""
+        return matching_ids(condition, self.engine.words, self.side_tables())
 
     def count(self) -> int:
         """Records that have at least one file now."""

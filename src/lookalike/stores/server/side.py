@@ -1,0 +1,128 @@
+"""Side tables on a server: a user's own rows beside the pictures.
+
+The rows of NAME lie in ``side_NAME``, and users see the view NAME over it; ``_side_tables`` says
+what its columns are. A table that is being written is not seen before all of it is there.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from lookalike.errors import InputError
+from lookalike.sql import Dialect, Statement
+from lookalike.stores.server.engine import Engine
+from lookalike.stores.server.layout import MATCHES, SIDE_TABLES
+from lookalike.stores.server.statements import VIEWS, checked, readable
+from lookalike.types import Cell, Column, ColumnKind, SideTable, SqlResult
+
+KEYS_A_QUERY = 1_000
+
+
+class ServerSideTables(ABC):
+    """The part of ServerStore that has side tables, and runs statements of users."""
+
+    engine: Engine
+    name: str
+
+    @abstractmethod
+    def _require_writing(self) -> None:
+        """Raise LibraryError where the library was opened for reading."""
+
+    @abstractmethod
+    def committed(self) -> None:
+        """Something was written."""
+
+    def matched(self, matches: str) -> str:
+        """What the key of a side table's row is compared with, in SQL over live files ``f``."""
+        return MATCHES[matches].format(text=self.engine.words.text)
+
+    def put_table(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> SideTable:
+        """Commit a side table, all or nothing; one of the same name is replaced."""
+        self._require_writing()
+        count = self.engine.load(table, batches)
+        columns = json.dumps([[one.name, one.kind.value] for one in table.columns])
+        row = (table.name, table.key, table.matches, columns, count, table.source, table.added)
+        self.engine.put(SIDE_TABLES, [row])
+        self.committed()
+        return replace(table, rows=count)
+
+    def drop_table(self, name: str) -> bool:
+        """Forget a side table; returns whether there was one."""
+        self._require_writing()
+        if all(table.name != name for table in self.side_tables()):
+            return False
+        self.engine.remove(SIDE_TABLES, [(name,)])
+        self.engine.unload(name)
+        self.committed()
+        return True
+
+    def side_tables(self) -> list[SideTable]:
+        """The side tables, by name."""
+        columns = ", ".join(SIDE_TABLES.names)
+        found = self.engine.rows(f"SELECT {columns} FROM _side_tables ORDER BY name")
+        return [
+            SideTable(
+                name,
+                key,
+                matches,
+                tuple(Column(one, ColumnKind(kind)) for one, kind in json.loads(text)),
+                *rest,
+            )
+            for name, key, matches, text, *rest in found
+        ]
+
+    def find_keys(self, matches: str, keys: Sequence[str]) -> int:
+        """How many of these keys belong to a live file."""
+        distinct = list(dict.fromkeys(keys))
+        count = 0
+        for start in range(0, len(distinct), KEYS_A_QUERY):
+            some = distinct[start : start + KEYS_A_QUERY]
+            marks = ", ".join("?" * len(some))
+            found = self.engine.rows(
+                f"SELECT count(DISTINCT own) FROM (SELECT {self.matched(matches)} AS own"
+                f" FROM _files AS f WHERE live) AS t WHERE own IN ({marks})",
+                some,
+            )
+            count += int(found[0][0])
+        return count
+
+    def rows_matched(self, table: SideTable) -> int:
+        """How many rows of a side table belong to a live file."""
+        quoted = self.engine.words.quoted
+        found = self.engine.rows(
+            f"SELECT count(*) FROM {quoted(f'side_{table.name}')} AS s WHERE s.{quoted(table.key)}"
+            f" IN (SELECT {self.matched(table.matches)} FROM _files AS f WHERE f.live)"
+        )
+        return int(found[0][0])
+
+    # -- statements of users ---------------------------------------------------------------------
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose SQL ``sql`` and ``change`` take."""
+        return self.engine.words.dialect
+
+    def sql_tables(self) -> dict[str, tuple[Column, ...]]:
+        """The tables of ``sql`` with their columns: images, files, labels, then side tables."""
+        return {**VIEWS, **{table.name: table.columns for table in self.side_tables()}}
+
+    def sql(self, statement: Statement) -> SqlResult:
+        """What a statement that only reads gives, from one snapshot that begins now."""
+        if not statement.reads:
+            raise InputError(
+                "statement: only SELECT, WITH, VALUES and EXPLAIN read; --write lets others change"
+                " a side table"
+            )
+        checked(statement, self.dialect)
+        names, rows = self.engine.ask(statement.text)
+        return SqlResult(tuple(names), readable(rows))
+
+    def change(self, statement: Statement) -> int:
+        """Statements that change are for libraries in folders; a server has its own tools."""
+        raise InputError(
+            f"{self.name}: statements only read here; add the table again with --replace, or change"
+            " it with the server's own tools"
+        )
