@@ -1031,8 +1031,11 @@ class Library:
         was made.
         """
         with self._home.errors():
-            store = self._reader()
-            made = [self._refresh_space(store, space) for space in store.spaces()]
+            spaces = self._reader().spaces()
+            if isinstance(self._reader(), ServerStore):
+                with self._writing() as store:
+                    return any([self._refresh_space(store, space) for space in spaces])
+            made = [self._current(space.name).refresh() for space in spaces]
             if any(made):
                 self._tables = {}
             return any(made)
