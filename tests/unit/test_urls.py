@@ -6,7 +6,7 @@ import gzip
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from lookalike.stores.originals import Originals
 from lookalike.types import LedgerRow, Reason, State
 from tests.conftest import CrashError, ToyEncoder, encoded, picture
 from tests.e2e.webserver import Site, served
+from tests.servers import chdb_library, postgres_library
 
 QUICK = Fetching(gap_ms=0, timeout_seconds=0.6, retries=2)
 """For servers of which it is known that they will fail."""
@@ -695,3 +696,21 @@ def test_folders_and_urls_lie_side_by_side(
     assert len(filled) == 13 or len(filled) == 14
     report = filled.add([photos])
     assert counts(report) == {"same size and time": 12}
+
+
+@pytest.mark.parametrize("server", [postgres_library, chdb_library])
+def test_urls_are_indexed_into_servers(
+    server: Callable[[Path], str], site: Site, tmp_path: Path, toy: ToyEncoder
+) -> None:
+    names = ["ok/1.png", "ok/2.png", "html/3.png"]
+    with Library.open(server(tmp_path), create=True, encoder=toy) as library:
+        assert counts(library.add_from(of(site, tmp_path, names))) == {"new": 2, "not an image": 1}
+        site.forget()
+        report = library.add_from(of(site, tmp_path, names))
+        assert counts(report) == {"not modified": 2, "not an image": 1}
+        assert sum(site.sent.values()) == 0
+        found = library.search("id:id1", include_self=True)
+        assert found.hits[0].paths == (site.url("ok/2.png"),)
+        assert library.add_space(ToyEncoder("other")).added == 2
+        with pytest.raises(InputError, match="beside a library in a folder only"):
+            _ = library.originals
