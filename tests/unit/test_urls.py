@@ -683,6 +683,23 @@ def test_further_spaces_download_what_is_not_kept(
     assert {one.path for one in site.requests} == {f"/{name}?w=1" for name in names}
 
 
+def test_a_space_is_filled_of_some_urls(library: Library, site: Site, tmp_path: Path) -> None:
+    library.add_from(of(site, tmp_path, ["ok/1.png", "liar/2.png"]))
+    quick = IndexOptions(fetching=QUICK)
+    assert library.add_space(ToyEncoder("other"), [site.url("ok")], quick).added == 1
+    assert library.add_space(ToyEncoder("other"), options=quick).added == 1
+
+
+def test_a_large_picture_gets_the_time_that_it_takes(
+    library: Library, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "SLOWEST_BYTES", 100)
+    site.pictures["1.png"] = encoded(picture(1, (400, 300)), "PNG")
+    hasty = Fetching(gap_ms=0, timeout_seconds=0.2, retries=0)
+    report = library.add_from(of(site, tmp_path, ["trickle/1.png", "drip/2.png"], fetching=hasty))
+    assert counts(report) == {"new": 1, "not reached": 1}
+
+
 def test_conditions_and_labels_take_urls(library: Library, site: Site, tmp_path: Path) -> None:
     library.add_from(of(site, tmp_path, ["ok/1.png", "liar/2.png"]))
     assert len(library.matching(f"under '{site.url('ok')}'")) == 1
