@@ -256,7 +256,7 @@ class Library:
         library's default space. Killed, the same call continues. Raises InputError for an unknown
         encoder, and what ``add`` raises.
         """
-        roots = None if paths is None else absolute_roots(os.fspath(path) for path in paths)
+        roots = None if paths is None else _roots([os.fspath(path) for path in paths])
         with self._home.errors(), self._writing() as store:
             made = load_encoder(encoder, options.threads) if isinstance(encoder, str) else encoder
             self._encoders[made.spec.name] = made
@@ -1111,6 +1111,12 @@ def _labelling(encoders: Sequence[Encoder], options: config.IndexOptions) -> Enc
             "tiles: no encoder of this library has classes to see in parts of pictures"
         )
     return found
+
+
+def _roots(paths: Sequence[str]) -> list[str]:
+    """Absolute paths of what lies on disk, which must exist, and beginnings of URLs."""
+    urls = [path for path in paths if is_url(path)]
+    return [*urls, *absolute_roots(path for path in paths if not is_url(path))]
 
 
 def _as_term(source: Source) -> Term:
