@@ -79,7 +79,7 @@ def test_the_notebook_is_kept_with_its_pictures() -> None:
         for output in cell.get("outputs", ())
         for kind in output.get("data", {})
     }
-    assert "image/png" in kinds
+    assert "image/jpeg" in kinds
     assert not any(
         output.get("output_type") == "error"
         for cell in notebook["cells"]
