@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import socket
 import threading
 import time
@@ -703,4 +704,6 @@ def _connected(address: Address) -> Any:
 def _one_line(error: BaseException) -> str:
     """An error without what servers add to it: stack traces, versions, the statement."""
     text = " ".join(str(error).split())
-    return text.partition(" (for url")[0].partition("Stack trace")[0][:600]
+    for start in (" (for url", " Stack trace", " In scope ", ": While executing", ": In scope "):
+        text = text.partition(start)[0]
+    return re.sub(r"^.*?DB::Exception: ", "", text).removesuffix(".")[:600]

@@ -108,7 +108,11 @@ class ServerSideTables(ABC):
                 " a side table"
             )
         checked(statement, self.dialect)
-        names, rows = self.engine.ask(statement.text)
+        try:
+            names, rows = self.engine.ask(statement.text)
+        except InputError as error:
+            has = statement.columns_named(self.sql_tables())
+            raise InputError(f"{error}; {has}" if has else str(error)) from error
         return SqlResult(tuple(names), readable(rows))
 
     def change(self, statement: Statement) -> int:
