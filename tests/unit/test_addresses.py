@@ -15,7 +15,7 @@ SECRET = "s3cr3t-wörd"
 @pytest.mark.parametrize(
     ("text", "name", "namespace"),
     [
-        ("postgresql://me:pw@host:5433/shop?schema=pictures", "postgresql://host:5433/shop", "pictures"),
+        ("postgresql://me:pw@host:5433/shop?schema=own", "postgresql://host:5433/shop", "own"),
         ("postgres://host/shop", "postgresql://host/shop", "lookalike"),
         ("clickhouse://me@[::1]:8443/pictures", "clickhouse://[::1]:8443/pictures", "pictures"),
         ("chdb:///tmp/engine?database=own", "chdb:///tmp/engine", "own"),
