@@ -650,8 +650,8 @@ def join(result: dict[str, Any]) -> str:
     return (
         f"{result['photos']:,} photos, vectors of {result['dim']} numbers, {result['rows']:,} rows"
         f" of downloads, {result['k']} candidates; {result['asked']} photos asked for on each"
-        " engine in turn. PostgreSQL over a socket, ClickHouse's engine in the process (chDB). Every answer"
-        " was the same on all three. Median milliseconds (95 % below):\n\n"
+        " engine in turn. PostgreSQL over a socket, ClickHouse's engine in the process (chDB)."
+        " Every answer was the same on all three. Median milliseconds (95 % below):\n\n"
         + table(["question", *asked], rows)
     )
 
