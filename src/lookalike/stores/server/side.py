@@ -107,7 +107,9 @@ class ServerSideTables(ABC):
                 "statement: only SELECT, WITH, VALUES and EXPLAIN read; --write lets others change"
                 " a side table"
             )
-        checked(statement, self.dialect)
+        for name in checked(statement, self.dialect):
+            if not self.engine.has_table("default", name):
+                raise InputError(f"statement: default.{name}: there is no such table")
         try:
             names, rows = self.engine.ask(statement.text)
         except InputError as error:
