@@ -135,8 +135,8 @@ _BEFORE_PARENTHESIS = frozenset((
 ))  # fmt: skip
 _REFUSED_WORDS = frozenset(("INTO", "OUTFILE", "SETTINGS", "FORMAT", "COPY", "CALL", "DO"))
 _BEFORE_COLUMN = (
-    "AND", "BETWEEN", "BY", "CASE", "DISTINCT", "ELSE", "HAVING", "ILIKE", "LIKE", "NOT", "ON", "OR",
-    "PREWHERE", "SELECT", "THEN", "WHEN", "WHERE",
+    "AND", "BETWEEN", "BY", "CASE", "DISTINCT", "ELSE", "HAVING", "ILIKE", "LIKE", "NOT", "ON",
+    "OR", "PREWHERE", "SELECT", "THEN", "WHEN", "WHERE",
 )  # fmt: skip
 _REFUSED_PREFIXES = ("_", "pg_")
 _REFUSED_NAMES = frozenset(("information_schema", "system"))
