@@ -139,6 +139,7 @@ class ClickHouseEngine:
     def __init__(self, address: Address) -> None:
         self.words: Words = ClickHouseWords()
         self.name = address.name
+        self._address = address
         self._database = address.namespace
         self._guard = threading.RLock()  # chDB answers one question at a time
         self._token: str | None = None
@@ -199,15 +200,8 @@ class ClickHouseEngine:
         return {"join_use_nulls": 1}
 
     def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
-        if self._alone:  # its engine gives one answer at a time
-            yield from self.rows(query, values)
-            return
         text, parameters = bound(query, values)
-        with self._errors():
-            blocks = self._client.query_row_block_stream(
-                text, parameters, query_formats={"String": "bytes"}, settings=self._settings
-            )
-        with blocks:
+        with self._streaming() as client, self._block_stream(client, text, parameters) as blocks:
             read = _readers(blocks.source.column_names)
             while True:
                 with self._errors():
@@ -216,6 +210,54 @@ class ClickHouseEngine:
                     return
                 for row in block:
                     yield read(row)
+
+    def _block_stream(self, client: Any, text: str, parameters: dict[str, Any]) -> Any:
+        with self._errors():
+            return client.query_row_block_stream(
+                text, parameters, query_formats={"String": "bytes"}, settings=self._settings
+            )
+
+    @contextlib.contextmanager
+    def _streaming(self) -> Iterator[Any]:
+        """A client to read from while this one is asked other things."""
+        if not self._alone:
+            yield self._client
+            return
+        with self._errors():  # a handle of chDB gives one answer at a time
+            client = _connected(self._address)
+        client.database = self._client.database
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def each_vector(self, table: Table) -> Iterator[Row]:
+        """In ClickHouse's RowBinary, whose rows are as long as each other: read at once."""
+        (size,) = (column.size for column in table.columns if column.kind == "vector")
+        form = _binary(size)
+        query = f"SELECT id, embedding FROM {self._database}.{table.name}"
+        with self._streaming() as client:
+            with self._errors():
+                data = client.raw_stream(query, fmt="RowBinary")
+            with contextlib.closing(data):
+                while block := self._block(data, form.itemsize * _BLOCK):
+                    rows = np.frombuffer(block, form)
+                    ids = rows["id"][:, :, ::-1].tobytes()
+                    vectors = rows["vector"].astype(np.float16)
+                    for place, vector in enumerate(vectors):
+                        yield UUID(bytes=ids[16 * place : 16 * place + 16]), vector
+
+    def _block(self, data: Any, size: int) -> bytes:
+        """The next bytes of a stream: so many, or those that are left."""
+        parts, left = [], size
+        while left:
+            with self._errors():
+                part = data.read(left)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -285,14 +327,21 @@ class ClickHouseEngine:
 
     def put(self, table: Table, rows: Sequence[Row]) -> None:
         if table.fixed:
-            rows = self._missing(table, rows)
-        made = [physical_row(table, row) for row in rows]
+            self.add(table, self._missing(table, rows))
+            return
+        version = next(self._clock)
+        self._insert(table, [(*physical_row(table, row), version, 0) for row in rows])
+
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
         if not table.fixed:
-            version = next(self._clock)
-            made = [(*row, version, 0) for row in made]
-        self._insert(table, made)
+            self.put(table, rows)
+        elif any(column.kind == "vector" for column in table.columns):
+            self._insert_vectors(table, rows)
+        else:
+            self._insert(table, [physical_row(table, row) for row in rows])
 
     def _insert(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows as the table has them."""
         if not rows:
             return
         names = [column.name for column in physical(table)]
@@ -301,6 +350,19 @@ class ClickHouseEngine:
             names, name = [*names, "version", "is_deleted"], f"{table.name}_rows"
         with self._guard, self._errors():
             self._client.insert(name, rows, column_names=names, database=self._database)
+
+    def _insert_vectors(self, table: Table, rows: Sequence[Row]) -> None:
+        """As RowBinary: ten times as fast as lists of numbers."""
+        if not rows:
+            return
+        block = np.empty(len(rows), _binary(table.columns[1].size))
+        ids = b"".join(row[0].bytes for row in rows)
+        block["id"] = np.frombuffer(ids, "u1").reshape(-1, 2, 8)[:, :, ::-1]
+        block["size"] = _length(table.columns[1].size)
+        block["vector"] = np.stack([row[1] for row in rows])
+        place = f"{self._database}.{table.name}"
+        with self._guard, self._errors():
+            self._client.raw_insert(place, table.names, block.tobytes(), fmt="RowBinary")
 
     def _missing(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Rows whose key is not there yet; of several with one key the first."""
@@ -492,6 +554,9 @@ _READING = {"join_use_nulls": 1, "readonly": 2, "allow_ddl": 0, "allow_introspec
 """Settings of statements that only read."""
 
 _KEYS = 1_000
+_BLOCK = 1_000
+"""Vectors that are read at a time."""
+
 _INDEX = "embedding_index"
 _LIVE = ", (record IS NOT NULL AND state IN ('indexed', 'unchanged', 'moved')) AS live"
 
@@ -546,6 +611,23 @@ def bound(query: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
     return "".join(text), parameters
 
 
+def _binary(size: int) -> np.dtype[Any]:
+    """A row of RowBinary with an id, whose halves are written backwards, and a vector."""
+    return np.dtype(
+        [("id", "u1", (2, 8)), ("size", "u1", (len(_length(size)),)), ("vector", "<f4", (size,))]
+    )
+
+
+def _length(number: int) -> list[int]:
+    """A length as RowBinary has it: seven bits a byte, the lowest first (LEB128)."""
+    out = []
+    while True:
+        number, low = number >> 7, number & 127
+        out.append(low | (128 if number else 0))
+        if not number:
+            return out
+
+
 def _readers(names: Sequence[str]) -> Any:
     """What turns a row of an answer into Python's values: text, and bytes where it is no text."""
     raw = [name.rpartition(".")[2] in _BYTES for name in names]
@@ -591,8 +673,6 @@ def physical_row(table: Table, row: Row) -> Row:
         if column.kind == "histogram":
             counts = value.counts.tolist()
             out += [value.bins.tolist(), counts, sum(counts)]
-        elif column.kind == "vector":
-            out.append(value.astype(np.float32).tolist())
         else:
             out.append(value)
     return tuple(out)

@@ -108,6 +108,12 @@ class Engine(Protocol):
     def put(self, table: Table, rows: Sequence[Row]) -> None:
         """Insert rows, or replace those with the same key; of a fixed table, leave those."""
 
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows of which none is there: faster than ``put``."""
+
+    def each_vector(self, table: Table) -> Iterator[Row]:
+        """Ids and vectors, float16 (dim,), of a table of vectors, in no order, as ``stream``."""
+
     def remove(self, table: Table, keys: Sequence[Row]) -> None:
         """Remove the rows with these keys; of a table, or of all its rows with a shorter key."""
 

@@ -315,6 +315,21 @@ class PostgresEngine:
             )
             await connection.execute(f"DROP TABLE {stage}")
 
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            with self._errors():
+                self._loop.run(self._added(table, rows))
+
+    async def _added(self, table: Table, rows: Sequence[Row]) -> None:
+        records = [physical_row(table, row) for row in rows]
+        async with self._own() as connection:
+            await connection.copy_records_to_table(
+                table.name, columns=physical_names(table), records=records
+            )
+
+    def each_vector(self, table: Table) -> Iterator[Row]:
+        return self.stream(f"SELECT id, embedding FROM {table.name}")
+
     def remove(self, table: Table, keys: Sequence[Row]) -> None:
         if not keys:
             return
