@@ -312,6 +312,10 @@ class SqliteStore(LabelTables, SideTables, Statements):
         row = self._connection.execute("SELECT value FROM settings WHERE name = ?", (IDENTITY,))
         return next((value for (value,) in row), None)
 
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of our own."""
+        return self._connection.execute(query).fetchall()
+
     def contents(self, spaces: Sequence[Space], shares: Shares) -> FolderContents:
         """All rows, and those of some spaces, as servers have them."""
         return FolderContents(self._connection, self, spaces, shares)

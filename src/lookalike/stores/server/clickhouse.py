@@ -137,6 +137,7 @@ class ClickHouseEngine:
 
     def __init__(self, address: Address) -> None:
         self.words: Words = ClickHouseWords()
+        self.index_kind = "vector_similarity (HNSW, bf16, cosine)"
         self.name = address.name
         self._address = address
         self._database = address.namespace

@@ -89,6 +89,8 @@ class Engine(Protocol):
     words: Words
     name: str
     """The server's address, for messages."""
+    index_kind: str
+    """What ``build_index`` makes, for messages."""
 
     def exists(self) -> bool:
         """Whether there is a library in the namespace."""
