@@ -188,10 +188,14 @@ class _FolderSide:
             own = Derived(self._derived, space)
             vectors = self._store.vectors(space)
             codes = CodesCache(own.compact, vectors)
-            yield IndexStatus(f"{space.name} codes", "4-bit codes of vectors", *_stands(codes.standing()))
+            yield IndexStatus(
+                f"{space.name} codes", "4-bit codes of vectors", *_stands(codes.standing())
+            )
             if has_classes(space):
                 kept = CategoryCache(own.categories, vectors, None)
-                yield IndexStatus(f"{space.name} categories", "shares of classes", *_stands(kept.standing()))
+                yield IndexStatus(
+                    f"{space.name} categories", "shares of classes", *_stands(kept.standing())
+                )
         coarse = CoarseCache(self._derived / "colour", self._store.histograms())
         yield IndexStatus("colour codes", "coarse rows of histograms", *_stands(coarse.standing()))
 
@@ -202,7 +206,10 @@ def _stands(own: Standing) -> tuple[str, str]:
     if own.made and behind <= own.tail:
         return "built", f"{behind:,} newer records are compared one by one" if behind else ""
     if own.made:
-        return "stale", f"{own.made:,} of {own.rows:,} records; lookalike index brings it up to date"
+        return (
+            "stale",
+            f"{own.made:,} of {own.rows:,} records; lookalike index brings it up to date",
+        )
     if own.rows < own.least:
         return "none", f"pays from {own.least:,} records on"
     if own.left:
@@ -226,7 +233,8 @@ class _ServerSide:
     def space(self, space: Space, default: bool) -> SpaceStatus:
         table = vectors_of(space).name
         live = "SELECT DISTINCT record FROM _files WHERE live"
-        held = _count(self.ask, table, f"id IN ({live})")
+        query = f"SELECT count(DISTINCT id) FROM {table} WHERE id IN ({live})"
+        held = int(self.ask(query)[0][0])
         return SpaceStatus(space.name, default, space.dim, held, self._store.count() - held)
 
     def histograms(self) -> int:

@@ -47,7 +47,13 @@ def _told(status: Status) -> list[str]:
         *([f"table {name}", rows] for name, rows in status.side_tables.items()),
     ]
     spaces = [
-        [one.name, "yes" if one.default else "", str(one.dim), f"{one.vectors:,}", f"{one.lacking:,}"]
+        [
+            one.name,
+            "yes" if one.default else "",
+            str(one.dim),
+            f"{one.vectors:,}",
+            f"{one.lacking:,}",
+        ]
         for one in status.spaces
     ]
     indexes = [[one.name, one.kind, one.state, one.detail] for one in status.indexes]

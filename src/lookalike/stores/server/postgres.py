@@ -70,6 +70,9 @@ class PostgresWords:
         numbers = ",".join(repr(float(number)) for number in vector.astype(np.float32))
         return f"({column} <=> '[{numbers}]'::halfvec({len(vector)}))"
 
+    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
+        return self.cosine_distance(column, vector)
+
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """All four metrics are sums over bins, and pgvector sums over the bins of two sparse rows.
 
