@@ -49,8 +49,10 @@ class IndexStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a library holds. ``records``: with a file now; ``checks``: what does not fit, each with
-    its cure; none if all does.
+    """What a library holds.
+
+    ``records``: with a file now; ``checks``: what does not fit, each with its cure; none if all
+    does.
     """
 
     name: str
@@ -258,7 +260,8 @@ class _ServerSide:
                 self.ask(f"SELECT count(DISTINCT {key}) FROM {table}")[0][0]
             )
             if twice:
-                yield f"{table.strip('_')}: {twice:,} rows are there twice; lookalike push --replace"
+                name = table.strip("_")
+                yield f"{name}: {twice:,} rows are there twice; lookalike push --replace"
 
     def indexes(self) -> Iterator[IndexStatus]:
         for space in self._store.spaces():

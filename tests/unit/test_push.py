@@ -260,7 +260,7 @@ def test_missing_rights_and_a_missing_pgvector_are_one_line_each(
     poor, bare = poor_role
     with pytest.raises(LibraryError, match="ask its owner for the rights"):
         told.push(poor)
-    with pytest.raises(LibraryError, match="lacks the extension vector.*install pgvector"):
+    with pytest.raises(LibraryError, match=r"lacks the extension vector.*install pgvector"):
         told.push(bare)
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_rows_that_belong_to_nothing_are_named(there: Library, place: str) -> No
     engine = home_of(place).open(write=True).engine  # type: ignore[union-attr]
     with closing(engine):
         (row,) = engine.rows("SELECT id FROM vectors_toy LIMIT 1")
-        engine.execute("DELETE FROM {}_records WHERE id = '{}'".format(prefix(engine), row[0]))
+        engine.execute(f"DELETE FROM {prefix(engine)}_records WHERE id = '{row[0]}'")
     checks = there.status().checks
     assert any(check.startswith("vectors_toy: 1 rows belong to no record") for check in checks)
     assert any(check.startswith("_histograms: 1 ") or "histograms: 1" in check for check in checks)

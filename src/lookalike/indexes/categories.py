@@ -28,6 +28,7 @@ from lookalike.categories.tree import CLASSES
 from lookalike.indexes.derived import (
     DAMAGED,
     DerivedFolder,
+    Standing,
     array_writer,
     digest,
     table_digest,

@@ -49,7 +49,8 @@ from lookalike.stores.segments import (
     vector_columns,
     vector_series,
 )
-from lookalike.stores.server.contents import IDENTITY, FolderContents, Shares
+from lookalike.stores.server.contents import IDENTITY, FolderContents
+from lookalike.stores.server.store import Shares
 from lookalike.stores.side import SideTables
 from lookalike.stores.statements import Statements
 from lookalike.types import (

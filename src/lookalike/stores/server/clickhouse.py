@@ -144,7 +144,7 @@ class ClickHouseEngine:
         self.name = address.name
         self._address = address
         self._database = address.namespace
-        self._ddl = Ddl(
+        self.ddl = Ddl(
             address.namespace, address.options.get("cluster"), address.scheme == "myscale"
         )
         self._guard = threading.RLock()  # chDB answers one question at a time
@@ -283,15 +283,15 @@ class ClickHouseEngine:
 
     def create(self, tables: Sequence[Table]) -> None:
         """Make the database and those tables that are not there."""
-        self.execute(self._ddl.database_made())
+        self.execute(self.ddl.database_made())
         self._client.database = self._database
         for table in tables:
-            self._each(self._ddl.table(table))
+            self._each(self.ddl.table(table))
         if FILES not in tables:
             return
         for name, query in _VIEWS:
-            self.execute(self._ddl.view(name, query))
-        if made := self._ddl.distance_made():
+            self.execute(self.ddl.view(name, query))
+        if made := self.ddl.distance_made():
             with contextlib.suppress(LibraryError):  # a right of its own, which not all have
                 self.execute(made)
 
@@ -300,13 +300,13 @@ class ClickHouseEngine:
             self._beat.stop()
         self._token = None
         for name, _ in _VIEWS:
-            self.execute(f"DROP VIEW IF EXISTS {self._database}.{name}{self._ddl.on}")
+            self.execute(f"DROP VIEW IF EXISTS {self._database}.{name}{self.ddl.on}")
         for table in (*tables, WRITERS):
-            self._each(self._ddl.without(table))
+            self._each(self.ddl.without(table))
         left = self.rows("SELECT 1 FROM system.tables WHERE database = ?", (self._database,))
         if not left:
             self._client.database = None
-            self.execute(f"DROP DATABASE IF EXISTS {self._database}{self._ddl.on}")
+            self.execute(f"DROP DATABASE IF EXISTS {self._database}{self.ddl.on}")
 
     def put(self, table: Table, rows: Sequence[Row]) -> None:
         if table.fixed:
@@ -366,7 +366,7 @@ class ClickHouseEngine:
             some = keys[start : start + _KEYS]
             if table.fixed:
                 ids = self.words.ids([key[0].bytes for key in some])
-                self.execute(self._ddl.deleted(table.name, f"{table.key[0]} IN {ids}"))
+                self.execute(self.ddl.deleted(table.name, f"{table.key[0]} IN {ids}"))
             else:
                 self._bury(table, some)
 
@@ -392,16 +392,16 @@ class ClickHouseEngine:
 
     def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
         quoted = self.words.quoted
-        loading = quoted(f"loading_{table.name}")
+        loading = f"loading_{table.name}"
         columns = [f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns]
-        self._each(self._ddl.dropped(loading))
+        self._each(self.ddl.dropped(loading))
         order = f"{quoted(table.key)} SETTINGS allow_nullable_key = 1"
-        self._each(self._ddl.stored(loading, columns, "MergeTree", order, quoted(table.key)))
+        self._each(self.ddl.stored(loading, columns, "MergeTree", order, quoted(table.key)))
         try:
             count = sum(self._loaded(table, batch) for batch in batches)
         except BaseException:
             with contextlib.suppress(LibraryError):
-                self._each(self._ddl.dropped(loading))
+                self._each(self.ddl.dropped(loading))
             raise
         self._put_in_place(table)
         return count
@@ -425,21 +425,21 @@ class ClickHouseEngine:
 
     def _put_in_place(self, table: SideTable) -> None:
         """The rows that were loaded, in place of older ones."""
-        quoted, ddl = self.words.quoted, self._ddl
+        quoted, ddl = self.words.quoted, self.ddl
         names = [f"{kind}_{table.name}{ddl.ending}" for kind in ("loading", "side")]
-        loaded, stored = (ddl.place(quoted(name)) for name in names)
-        self._each(ddl.dropped(quoted(f"side_{table.name}")))
+        loaded, stored = map(ddl.place, names)
+        self._each(ddl.dropped(f"side_{table.name}"))
         self.execute(f"RENAME TABLE {loaded} TO {stored}{ddl.on}")
         if ddl.cluster:
-            self._each(ddl.dropped(quoted(f"loading_{table.name}")))
-            self.execute(ddl.distributed(quoted(f"side_{table.name}"), quoted(table.key)))
-        shown = ddl.place(quoted(f"side_{table.name}"))
+            self._each(ddl.dropped(f"loading_{table.name}"))
+            self.execute(ddl.distributed(f"side_{table.name}", quoted(table.key)))
+        shown = ddl.place(f"side_{table.name}")
         self.execute(ddl.view(quoted(table.name), f"SELECT * FROM {shown}"))
 
     def unload(self, name: str) -> None:
         quoted = self.words.quoted
-        self.execute(f"DROP VIEW IF EXISTS {self._ddl.place(quoted(name))}{self._ddl.on}")
-        self._each(self._ddl.dropped(quoted(f"side_{name}")))
+        self.execute(f"DROP VIEW IF EXISTS {self.ddl.place(quoted(name))}{self.ddl.on}")
+        self._each(self.ddl.dropped(f"side_{name}"))
 
     def ask(self, statement: str) -> tuple[list[str], Iterator[Row]]:
         from clickhouse_connect.driver.exceptions import DatabaseError
@@ -465,9 +465,9 @@ class ClickHouseEngine:
 
     def index_state(self, table: str) -> IndexState:
         """Parts that were written after the index was declared have it; older ones may not."""
-        own = (self._database, f"{table}{self._ddl.ending}")
-        system = self._ddl.system
-        if self._ddl.myscale:
+        own = (self._database, f"{table}{self.ddl.ending}")
+        system = self.ddl.system
+        if self.ddl.myscale:
             return self._myscale_state(own)
         declared = self.rows(
             f"SELECT 1 FROM {system('data_skipping_indices')} WHERE database = ? AND table = ?"
@@ -495,7 +495,7 @@ class ClickHouseEngine:
     def _myscale_state(self, own: Sequence[Any]) -> IndexState:
         """As MyScale's own table of vector indexes has it: Built, InProgress, Error."""
         rows = self.rows(
-            f"SELECT status FROM {self._ddl.system('vector_indices')} WHERE database = ?"
+            f"SELECT status FROM {self.ddl.system('vector_indices')} WHERE database = ?"
             f" AND table = ? AND name = '{INDEX}'",
             own,
         )
@@ -512,13 +512,13 @@ class ClickHouseEngine:
         found = self.rows(f"SELECT length(embedding) FROM {self._database}.{table} LIMIT 1")
         if not found:
             return
-        if self._ddl.myscale:
+        if self.ddl.myscale:
             state = self.index_state(table).state
             if state == "building":
                 return
             if state == "stale":
-                self.execute(self._ddl.unindexed(table))
-        self._each(self._ddl.index(table, int(found[0][0])))
+                self.execute(self.ddl.unindexed(table))
+        self._each(self.ddl.index(table, int(found[0][0])))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -676,7 +676,7 @@ def _connected(address: Address) -> Any:
         import clickhouse_connect
     except ImportError as error:
         raise MissingExtraError("a library on ClickHouse", "clickhouse") from error
-    settings = {"mutations_sync": 1, "lightweight_deletes_sync": 2}
+    settings: dict[str, Any] = {"mutations_sync": 1, "lightweight_deletes_sync": 2}
     if "cluster" in address.options:  # rows are there when an insert returns; joins see all shards
         settings |= {"distributed_foreground_insert": 1, "distributed_product_mode": "global"}
     if address.scheme == "chdb":

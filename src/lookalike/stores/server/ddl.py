@@ -160,7 +160,8 @@ class Ddl:
                 " TYPE MSTG('metric_type=Cosine')"
             )
             return
-        yield f"ALTER TABLE {place} ADD INDEX IF NOT EXISTS {INDEX} {vector_index('embedding', dim)}"
+        made = vector_index("embedding", dim)
+        yield f"ALTER TABLE {place} ADD INDEX IF NOT EXISTS {INDEX} {made}"
         yield f"ALTER TABLE {place} MATERIALIZE INDEX {INDEX} SETTINGS mutations_sync = 1"
 
     def unindexed(self, name: str) -> str:
