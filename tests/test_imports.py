@@ -46,6 +46,7 @@ ALLOWED = {
     "side_tables": {*MIDDLE, "query"},
     "maps": MIDDLE,
     "exchange": {*MIDDLE, "pipeline", "version"},
+    "cluster": {*MIDDLE, "pipeline", "exchange", "version"},
     "homes": MIDDLE,
     "library": {
         *MIDDLE,
@@ -76,6 +77,7 @@ ALLOWED = {
         "side_tables",
         "maps",
         "exchange",
+        "cluster",
         "web",
         "library",
         "unsplash",

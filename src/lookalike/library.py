@@ -29,6 +29,7 @@ from lookalike.pipeline import (
     Progress,
     Silence,
     Stopwatch,
+    Work,
     encoder_of,
     index,
 )
@@ -212,17 +213,18 @@ class Library:
         source: PictureSource,
         options: config.IndexOptions = config.IndexOptions(),
         progress: Progress | None = None,
+        work: Work | None = None,
     ) -> IndexReport:
         """Index what a source has (see ``sources``): folders, shards, tables of URLs.
 
         As ``add``, which makes a source of its paths. What lies at the source's places gets vectors
-        of the library's other spaces too.
+        of the library's other spaces too. ``work``: see ``pipeline.index``; it may be elsewhere.
         """
         with self._home.errors(), self._filling() as store:
             encoder = self._given_encoder or self._own_encoder(store, options)
             further = self._further_encoders(store, options)  # before hours of work
             labelling = _labelling((encoder, *further), options)
-            report = index(store, encoder, source, options, progress)
+            report = index(store, encoder, source, options, progress, work)
             filled = [fill(store, one, source.places, options, progress) for one in further]
             report = replace(report, filled=tuple(filled))
             if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):
