@@ -33,7 +33,7 @@ from lookalike.pipeline import (
     encoder_of,
     index,
 )
-from lookalike.places import absolute, is_url
+from lookalike.places import absolute, is_remote
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
@@ -454,7 +454,7 @@ class Library:
         where = absolute(os.fspath(path))
         with self._home.errors():
             known = self._reader().find_path(where)
-            if known is not None or is_url(where):
+            if known is not None or is_remote(where):
                 return known[0] if known else None
             try:
                 file = read_again(FileEntry(where, 0, 0))

@@ -17,6 +17,7 @@ from PIL import Image
 from lookalike.errors import InputError
 from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.thumbnail import SIDE
+from lookalike.places import is_remote
 from lookalike.types import (
     BINS,
     LOGITS_KEPT,
@@ -111,7 +112,7 @@ def place_of(where: str | None, name: str, source: Path) -> str:
 
     ``imported:FILE/NAME`` is no path of a file system: no folder that is indexed holds it.
     """
-    if where and (is_url(where) or where.startswith("/")):
+    if where and (is_remote(where) or where.startswith("/")):
         return where
     return f"imported:{source.name}/{name}"
 
