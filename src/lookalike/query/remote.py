@@ -71,32 +71,32 @@ class ServerTables:
     """What a server's library has in one space at one version: a Numbers, and what chance gives."""
 
     def __init__(self, store: ServerStore, space: Space) -> None:
-        self.space, self._store = space, store
+        self.space, self.store = space, store
         self.nearest = Nearest(store, space)
         self._limits: dict[object, tuple[float, float] | None] = {}
 
     @cached_property
     def labelled_by(self) -> Space | None:
         """The space that says what records show; None if none does."""
-        spaces = [self.space, *self._store.spaces()]
+        spaces = [self.space, *self.store.spaces()]
         return next((space for space in spaces if has_classes(space)), None)
 
     def vector_of(self, record: UUID) -> DoubleArray | None:
         """The vector of a live record, or None."""
-        table = self._store.vectors(self.space, [record])
+        table = self.store.vectors(self.space, [record])
         row = table.row_of(record)
         return None if row is None else table.vector(row)
 
     def histogram_of(self, record: UUID) -> DoubleArray | None:
         """The histogram of a live record, dense, or None."""
-        table = self._store.histograms([record])
+        table = self.store.histograms([record])
         row = table.row_of(record)
         return None if row is None else table.histogram(row).dense()
 
     def examples(self, classes: tuple[int, ...], most: int) -> FloatArray:
         """Vectors of the records that surely show one of some classes, the surest first."""
         surest = self.nearest.surest(classes, most, CONFIDENT)
-        table = self._store.vectors(self.space, surest)
+        table = self.store.vectors(self.space, surest)
         rows = [table.row_of(record) for record in surest]
         return table.vectors(np.array([row for row in rows if row is not None], np.int64))
 
@@ -107,11 +107,11 @@ class ServerTables:
         tables.spreads = self._sample.spreads
         tables.chance = lambda: self._chance
         if self.labelled_by is not None and self.labelled_by != self.space:
-            tables.labelled_by = ServerTables(self._store, self.labelled_by)._tables_of(ids)
+            tables.labelled_by = ServerTables(self.store, self.labelled_by)._tables_of(ids)
         return tables
 
     def _tables_of(self, ids: Sequence[UUID]) -> Tables:
-        return Tables(Excerpt(self._store, ids), self.space, _NOWHERE)  # type: ignore[arg-type]
+        return Tables(Excerpt(self.store, ids), self.space, _NOWHERE)  # type: ignore[arg-type]
 
     @cached_property
     def _sample(self) -> Tables:
@@ -139,11 +139,6 @@ class RemoteAnswerer:
     def __init__(
         self, tables: ServerTables, store: ServerStore, reader: InputReader, request: Request
     ) -> None:
-        if request.method.by == "pca":
-            raise InputError(
-                f"--by pca: {store.name} has no vectors reduced by PCA; leave --by out, or pull"
-                " the library to this machine"
-            )
         self._tables, self._store, self._reader = tables, store, reader
         self._request = request
 

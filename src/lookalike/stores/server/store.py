@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -30,6 +31,7 @@ from lookalike.stores.base import (
 from lookalike.stores.run import Place, inside
 from lookalike.stores.server.conditions import Sql, matching_ids
 from lookalike.stores.server.engine import Engine, Row
+from lookalike.stores.server.fetched import Fetched, histograms_in_order, vectors_on_disk
 from lookalike.stores.server.layout import (
     CLASSES,
     DECISIONS,
@@ -578,32 +580,52 @@ class ServerStore(ServerSideTables):
         return self.vectors(space), self.histograms()
 
     def vectors(self, space: Space, ids: Sequence[UUID] | None = None) -> VectorTable:
-        """The vectors of a space, of all records or of some, in the order of indexing."""
+        """The vectors of a space in the order of indexing, of some records or of all.
+
+        Those of all are fetched when they are first looked at.
+        """
         table = vectors_of(space).name
-        rows = self._numbers(f"SELECT t.id, t.embedding FROM {table} AS t", "t.id", ids)
-        found, vectors = [], []
-        for id_, vector in rows:
-            found.append(id_.bytes)
-            vectors.append(np.asarray(vector, np.float16))
-        own = np.frombuffer(b"".join(found), ID_DTYPE)
-        parts = [np.stack(vectors)] if vectors else []
-        return VectorTable(own, parts, self._live(own), space.dim)
+        select = f"SELECT t.id, t.embedding FROM {table} AS t"
+        if ids is None:
+            own = _ids(self._numbers(f"SELECT t.id FROM {table} AS t", "t.id"))
+            fetch = partial(self._all_vectors, select, own, space.dim)
+            return VectorTable(own, Fetched(len(own), fetch), self._live(own), space.dim)
+        rows = list(self._numbers(select, "t.id", ids))
+        parts = [np.stack([np.asarray(row[1], np.float16) for row in rows])] if rows else []
+        return VectorTable(_ids(rows), parts, self._live(_ids(rows)), space.dim)
+
+    def _all_vectors(self, select: str, ids: IdArray, dim: int) -> NDArray[np.float16]:
+        rows = self._numbers(select, "t.id")
+        found = ((row, np.asarray(vector)) for row, (_, vector) in self._in_order(ids, rows))
+        return vectors_on_disk(len(ids), dim, found)
 
     def histograms(self, ids: Sequence[UUID] | None = None) -> HistogramTable:
-        """The histograms of all records or of some, in the order of indexing."""
-        words = self.engine.words
-        columns = words.histogram_columns("t.")
-        rows = self._numbers(f"SELECT t.record, {columns} FROM _histograms AS t", "t.record", ids)
-        found, bins, counts = [], [], []
-        for id_, *values in rows:
-            histogram = words.histogram(values)
-            found.append(id_.bytes)
-            bins.append(histogram.bins)
-            counts.append(histogram.counts)
-        own = np.frombuffer(b"".join(found), ID_DTYPE)
-        ends = np.cumsum([len(one) for one in bins], dtype=np.uint64)
-        parts = [HistogramPart(np.concatenate(bins), np.concatenate(counts), ends)] if bins else []
-        return HistogramTable(own, parts, self._live(own))
+        """The histograms in the order of indexing, as ``vectors`` has it."""
+        columns = self.engine.words.histogram_columns("t.")
+        select = f"SELECT t.record, {columns} FROM _histograms AS t"
+        if ids is None:
+            own = _ids(self._numbers("SELECT t.record FROM _histograms AS t", "t.record"))
+            fetch = partial(self._all_histograms, select, own)
+            return HistogramTable(own, Fetched(len(own), fetch), self._live(own))
+        rows = list(self._numbers(select, "t.record", ids))
+        found = [self.engine.words.histogram(row[1:]) for row in rows]
+        parts = [histograms_in_order(found)] if found else []
+        return HistogramTable(_ids(rows), parts, self._live(_ids(rows)))
+
+    def _all_histograms(self, select: str, ids: IdArray) -> HistogramPart:
+        rows = self._in_order(ids, self._numbers(select, "t.record"))
+        return histograms_in_order([self.engine.words.histogram(row[1:]) for _, row in rows])
+
+    def _in_order(self, ids: IdArray, rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+        """Rows with their numbers, which are those of ``ids`` as long as nobody has deleted any."""
+        count = 0
+        for number, row in enumerate(itertools.islice(rows, len(ids))):
+            if row[0].bytes != ids[number].tobytes():
+                break
+            yield number, row
+            count += 1
+        if count < len(ids):
+            raise LibraryError(f"{self.name}: records were deleted meanwhile; try again")
 
     def logits(self, space: Space, ids: Sequence[UUID] | None = None) -> LogitTable:
         """The highest class logits of a space; no rows if its encoder has no classes."""
@@ -620,7 +642,7 @@ class ServerStore(ServerSideTables):
         return LogitTable(own, classes, logits, self._live(own))
 
     def _numbers(
-        self, select: str, id_: str, ids: Sequence[UUID] | None, where: str = "1 = 1"
+        self, select: str, id_: str, ids: Sequence[UUID] | None = None, where: str = "1 = 1"
     ) -> Iterator[Row]:
         """Rows of a table of numbers, in the order of indexing."""
         joined = f"{select} JOIN _records ON _records.id = {id_} WHERE {where}"
