@@ -79,6 +79,9 @@ class ObjectSource:
             elif info["type"] == "directory":
                 if not info.get("islink"):  # of file://, where links might lead round
                     below.append(path)
+            elif info["type"] == "other":  # a pipe or a device, of file://
+                where = system.unstrip_protocol(path)
+                yield PassedOver(where, State.SKIPPED, Reason.SPECIAL_FILE)
             else:
                 yield _found(system.unstrip_protocol(path), name, info)
 
