@@ -222,9 +222,10 @@ def _tell_rate(report: IndexReport) -> None:
 def _into_library(options: argparse.Namespace) -> int:
     library = Library.open(options.library, create=True)
     index_options = _index_options(options)
-    with library, working(options) as work:
+    with library:
         source = _source(library, options, index_options)
-        report = library.add_from(source, index_options, Bar(), work)
+        with working(options) as work:
+            report = library.add_from(source, index_options, Bar(), work)
         print(summary(report))
         tell_rows(source)
         _tell_rate(report)

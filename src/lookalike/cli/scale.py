@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -82,8 +84,15 @@ def working(options: argparse.Namespace) -> Iterator[Work | None]:
     if options.ray is None:
         yield None
         return
-    with _cluster(options) as cluster:
+    with _cluster(options) as cluster, _stdout_for_data():
         yield cluster.outcomes
+
+
+@contextmanager
+def _stdout_for_data() -> Iterator[None]:
+    """Ray tells on stdout of workers that it lost, by a thread of its own; nobody sees that."""
+    with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+        yield
 
 
 def _cluster(options: argparse.Namespace) -> Cluster:
@@ -100,7 +109,7 @@ def index_parts(
     from lookalike.cluster.indexing import index_into_parts
     from lookalike.cluster.parts import PartsFolder
 
-    with _cluster(options) as cluster:
+    with _cluster(options) as cluster, _stdout_for_data():
         encoder = load_encoder(how.encoder or DEFAULT_ENCODER, 1)
         folder = PartsFolder(options.parts)
         return index_into_parts(folder, cluster, encoder, source, how, progress)

@@ -16,7 +16,9 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +55,11 @@ RETRIES = 4
 STORE_BYTES = 500 * 10**6
 """Shared memory of a cluster of this machine alone, for blocks on their way."""
 
+TICK_SECONDS = 10.0
+"""After so long what has come is committed."""
+
 _COLUMN = "block"
+_ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +126,12 @@ class Cluster:
         options: IndexOptions,
     ) -> Iterator[Outcome | None]:
         """What each of ``count`` entries gave, in their order."""
-        recipe = Recipe.of(encoder, by_name=self._by_name)
+        recipe, told = Recipe.of(encoder, by_name=self._by_name), time.monotonic()
         for piece in self._through(source, entries, count, recipe, options, None):
             yield from outcomes_of(piece)
+            if time.monotonic() - told > TICK_SECONDS:
+                told = time.monotonic()
+                yield None
 
     def write_parts(
         self,
@@ -240,6 +249,8 @@ class Cluster:
         self._processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def _join(self, ray: Any) -> None:
+        assert self._options.address is not None
+        _require_answer(self._options.address)
         ray.init(self._options.address, logging_level=logging.CRITICAL, log_to_driver=False)
 
     def _start_own(self, ray: Any) -> None:
@@ -259,6 +270,21 @@ class Cluster:
             log_to_driver=False,
             _temp_dir=scratch,
         )
+
+
+def _require_answer(address: str) -> None:
+    """Raise ClusterError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():  # auto, or a way that Ray knows
+        return
+    host = host.rpartition("/")[2].strip("[]")
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"the cluster at {address}: nobody answers ({error}); check the address, or start one:"
+            " ray start --head"
+        ) from error
 
 
 # -- the steps, as Ray calls them: tables of one row and one column go in and come out -------------
@@ -384,7 +410,9 @@ def _readable_errors() -> Iterator[None]:
     ray = load_ray()
     try:
         yield
-    except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
+        if isinstance(error, LookalikeError):
+            raise
         raise ClusterError(_told(error)) from error
 
 
