@@ -42,7 +42,7 @@ from lookalike.exchange.columns import arrow
 from lookalike.features.encoders import Encoder
 from lookalike.kernels import cores
 from lookalike.sources import Source
-from lookalike.sources.urls import URL_PLACES
+from lookalike.sources.urls import UrlTableSource
 from lookalike.types import FileEntry, Outcome, Reason, Space, State
 from lookalike.version import __version__
 
@@ -183,7 +183,7 @@ class Cluster:
         context.enable_progress_bars = context.print_on_execution_start = False
         context.execution_options.preserve_order = write is None
         gpus = {"num_gpus": self._options.gpus} if self._options.gpus else {}
-        readers = self._readers(source, options)
+        source, readers = self._shared(source, options)
         share = 1 if self._processors > 1 else 0.3  # three steps on one processor
         with warnings.catch_warnings():
             # Ray Data would read a block for ever that ends its process each time.
@@ -229,12 +229,16 @@ class Cluster:
             )
         return asked
 
-    def _readers(self, source: Source, options: IndexOptions) -> int | None:
-        """How many tasks may read at a time; None for as many as there is room for."""
-        if not set(source.places) & set(URL_PLACES):
-            return None
-        fetching = options.fetching
-        return max(1, min(fetching.per_host, fetching.connections, self._processors - 1))
+    def _shared(self, source: Source, options: IndexOptions) -> tuple[Source, int | None]:
+        """A source as each task has it, and how many may read at a time, None for any number.
+
+        Servers are asked by no more tasks than each host may be asked at a time.
+        """
+        if not isinstance(source, UrlTableSource):
+            return source, None
+        how = options.fetching
+        readers = max(1, min(how.per_host, how.connections, self._processors - 1))
+        return source.shared_by(readers), readers
 
     # -- coming and going ------------------------------------------------------------------------
 
