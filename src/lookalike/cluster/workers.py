@@ -60,6 +60,7 @@ TICK_SECONDS = 10.0
 
 _COLUMN = "block"
 _ANSWER_SECONDS = 10.0
+_REMOVALS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +261,9 @@ class Cluster:
     def _start_own(self, ray: Any) -> None:
         """A cluster of this machine alone: it leaves nothing behind, and no page is served."""
         scratch = tempfile.mkdtemp(prefix="lr-")  # the paths of its sockets have to be short
-        self._ends.callback(shutil.rmtree, scratch, ignore_errors=True)
-        token = os.path.join(scratch, "token")  # else Ray puts one into the home folder
-        with open(os.open(token, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32))
-        os.environ["RAY_AUTH_TOKEN_PATH"] = token
+        self._ends.callback(_remove, scratch)
+        # Else Ray puts one into the home folder. It remembers it: one for all of a process.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # Encoders wait for readers, and readers for them: each side has a processor's turn.
         ray.init(
             num_cpus=cores() + (self._options.actors or usual_actors(cores())),
@@ -274,6 +273,15 @@ class Cluster:
             log_to_driver=False,
             _temp_dir=scratch,
         )
+
+
+def _remove(folder: str) -> None:
+    """Take a folder away; processes that are just ending may still write into it."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.1)
 
 
 def _require_answer(address: str) -> None:
