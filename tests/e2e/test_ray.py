@@ -269,6 +269,23 @@ def test_a_run_whose_driver_was_killed_is_continued(
     assert contents(command.library) == local
 
 
+WINDOWS = """
+import sys
+from lookalike import Library
+from lookalike.cluster import workers
+workers.WINDOW = 3
+with Library.open(create=True) as library, workers.Cluster() as cluster:
+    library.add_from(library.source(sys.argv[1:]), work=cluster.outcomes)
+"""
+
+
+def test_blocks_that_do_not_fit_a_window_wait_for_the_next(
+    command: Command, many: Path, local: Contents
+) -> None:
+    assert command.script(WINDOWS, many).status == 0
+    assert contents(command.library) == local
+
+
 # -- parts -----------------------------------------------------------------------------------------
 
 
