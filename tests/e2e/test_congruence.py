@@ -205,6 +205,7 @@ def test_statements_give_the_same_everywhere(name: str, libraries: Mapping[str, 
         " JOIN files AS f ON f.id = s.id JOIN sales AS own ON own.file = f.name"
         " GROUP BY f.name ORDER BY count(*) DESC, f.name LIMIT 1)"
         " GROUP BY keyword ORDER BY sold DESC, keyword LIMIT 5",
+        f"SELECT similar.rank, id FROM similar('id:{target}', 3) ORDER BY similar.rank",
         "SELECT * FROM images ORDER BY id",
         "SELECT * FROM files ORDER BY path",
         "SELECT * FROM labels ORDER BY id, label",

@@ -175,14 +175,14 @@ def test_rows_in_the_words_of_other_engines() -> None:
         " (CAST(1 AS bigint), CAST('aa' AS text), CAST(0.75 AS double precision),"
         " CAST(0.25 AS double precision), CAST('likely' AS text), CAST('/a/it''s.jpg' AS text)),"
         r" (2, 'bb', 1e-05, 0.99999, NULL, '/b/back\slash.jpg'))"
-        " SELECT * FROM lookalike_similar_1 AS similar WHERE rank = 1"
+        ' SELECT * FROM lookalike_similar_1 AS "similar" WHERE rank = 1'
     )
     assert Statement(text, "clickhouse").answered(hits).text == (
         "WITH lookalike_similar_1 AS (SELECT * FROM values('rank UInt64, id String, score Float64,"
         " distance Float64, likeness Nullable(String), path String',"
         " (1, 'aa', 0.75, 0.25, 'likely', '/a/it''s.jpg'),"
         r" (2, 'bb', 1e-05, 0.99999, NULL, '/b/back\\slash.jpg')))"
-        " SELECT * FROM lookalike_similar_1 AS similar WHERE rank = 1"
+        ' SELECT * FROM lookalike_similar_1 AS "similar" WHERE rank = 1'
     )
     for dialect in DIALECTS:
         nothing = Statement(text, dialect).answered({Call("x", 10): []}).text
