@@ -68,14 +68,15 @@ def measured(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     photos, count = options.photos, options.count
     result: dict[str, Any] = {"provenance": provenance()}
     kept: list[Outcome] = []
-    result["pipelines"] = [
-        {"by": "one process", **through(photos, count, scratch / "one", None, [])}
-    ]
+    alone = through(photos, count, scratch / "before", None, [])
+    result["pipelines"] = [{"by": "one process, before", **alone}]
     for actors in ACTORS[:1] if options.short else ACTORS:
         with quiet(), Cluster(ClusterOptions(actors=actors)) as cluster:
             kept.clear()
             figures = through(photos, count, scratch / f"ray{actors}", cluster, kept)
         result["pipelines"].append({"by": f"Ray, {actors} with the encoder", **figures})
+    alone = through(photos, count, scratch / "after", None, [])
+    result["pipelines"].append({"by": "one process, after", **alone})
     result["photos"] = len(kept)
     result["mean_bytes"] = sum(one.entry.bytes for one in kept) / len(kept)
     if not options.short:
