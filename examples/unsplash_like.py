@@ -58,6 +58,27 @@ def photos_in(folder: Path) -> list[Photo]:
     return [Photo.of(file, folder) for file in files]
 
 
+def pieces_of_photos(folder: Path, count: int, side: int = 240) -> Path:
+    """Write pieces of scikit-image's photos, each in a folder of its photo's name; returns it."""
+    import skimage.data
+
+    names = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket", "retina", "coins")
+    dice = np.random.default_rng(7)
+    for number in range(count):
+        name = names[number % len(names)]
+        (file,) = Path(skimage.data.__file__).parent.glob(f"{name}.*g")
+        with Image.open(file) as opened:
+            photo = opened.convert("RGB")
+        piece = int(dice.integers(side // 2, min(photo.size)))
+        left = int(dice.integers(0, photo.width - piece + 1))
+        top = int(dice.integers(0, photo.height - piece + 1))
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        square = photo.crop((left, top, left + piece, top + piece)).resize((side, side))
+        square.save(place / f"{number:04d}.jpg", quality=88)
+    return folder
+
+
 # -- the archive -----------------------------------------------------------------------------------
 
 

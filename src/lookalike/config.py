@@ -51,8 +51,8 @@ class Fetching:
 
     ``connections`` at a time altogether and ``per_host``; ``gap_ms`` at the least from one request
     to a host to the next; ``timeout_seconds`` for a connection and for each wait, six times as much
-    for a whole picture; ``retries`` of what may succeed later. ``waiting_megabytes``: while more of
-    what has come waits to be read, nothing more is asked for.
+    for a whole picture that is not large; ``retries`` of what may succeed later.
+    ``waiting_megabytes``: while more of what has come waits to be read, nothing more is asked for.
     """
 
     connections: int = 16

@@ -36,7 +36,7 @@ from lookalike.places import absolute, is_url
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
-from lookalike.query.inputs import InputReader
+from lookalike.query.inputs import InputReader, Numbers
 from lookalike.query.search import WITH_COLOUR, Method
 from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term, parse_term, record_id_of
@@ -258,7 +258,7 @@ class Library:
         library's default space. Killed, the same call continues. Raises InputError for an unknown
         encoder, and what ``add`` raises.
         """
-        roots = None if paths is None else absolute_roots(os.fspath(path) for path in paths)
+        roots = None if paths is None else _roots([os.fspath(path) for path in paths])
         with self._home.errors(), self._writing() as store:
             made = load_encoder(encoder, options.threads) if isinstance(encoder, str) else encoder
             self._encoders[made.spec.name] = made
@@ -385,23 +385,29 @@ class Library:
 
     def _answerer(self, request: Request, space: str | None = None) -> Answerer | RemoteAnswerer:
         store = self._reader()
-        if isinstance(store, ServerStore):
-            return self._remote_answerer(store, request, self._space(space))
-        tables = self._current(space)
-        reader = InputReader(store, tables, lambda: self._encoder_of(tables.space), request.method)
-        return Answerer(tables, store, reader, request)
+        own = self._space(space)
+        remote = self._server_tables(store, own) if isinstance(store, ServerStore) else None
+        if remote is not None and request.method.by != "pca":
+            from lookalike.query.remote import RemoteAnswerer
 
-    def _remote_answerer(
-        self, store: ServerStore, request: Request, space: Space
-    ) -> RemoteAnswerer:
-        from lookalike.query.remote import RemoteAnswerer, ServerTables
+            return RemoteAnswerer(
+                remote, remote.store, self._input_reader(remote, request), request
+            )
+        # By PCA a server's vectors are fetched and reduced here, once.
+        tables = self._current(space)
+        return Answerer(tables, store, self._input_reader(remote or tables, request), request)
+
+    def _input_reader(self, numbers: Numbers, request: Request) -> InputReader:
+        encoder = partial(self._encoder_of, numbers.space)
+        return InputReader(self._reader(), numbers, encoder, request.method)
+
+    def _server_tables(self, store: ServerStore, space: Space) -> ServerTables:
+        from lookalike.query.remote import ServerTables
 
         version = store.version()
         if self._remote is None or self._remote[0] != (version, space):
             self._remote = (version, space), ServerTables(store, space)
-        tables = self._remote[1]
-        reader = InputReader(store, tables, lambda: self._encoder_of(space), request.method)
-        return RemoteAnswerer(tables, store, reader, request)
+        return self._remote[1]
 
     def why(
         self, query: Source, hit: Source, *, space: str | None = None, quick: bool = False
@@ -674,14 +680,17 @@ class Library:
         return Cutter(chart, self.map_points(chart), evidence)
 
     def _evidence(self, tables: Tables) -> Gather:
-        """What clusters are named by: classes, words of paths, labels, colours."""
+        """What clusters are named by: classes, words of paths, labels, keywords, colours."""
         from lookalike.maps.evidence import Evidence
+        from lookalike.maps.side import keywords
 
-        return partial(
-            Evidence.gather,
-            store=self._reader(),
+        store = self._reader()
+        return lambda ids: Evidence.gather(
+            ids,
+            store=store,
             categories=tables.labelled_by.categories,
             histograms=tables.histograms,
+            keywords=keywords(store),
         )
 
     def _map_maker(self, options: MapOptions, stage: Callable[[str], None]) -> MapMaker:
@@ -732,8 +741,9 @@ class Library:
     # -- colouring a map -------------------------------------------------------------------------
 
     def colourings(self) -> list[str]:
-        """By what the rows of a map can be coloured here: names of ``maps.colourings``."""
+        """By what the rows of a map can be coloured here: ``maps.colourings``, ``table.column``."""
         from lookalike.maps.colourings import COLOURINGS
+        from lookalike.maps.side import column_names
 
         with self._home.errors():
             lacking = set()
@@ -741,7 +751,8 @@ class Library:
                 lacking.add("date")
             if not has_classes(self._current().labelled_by.space):
                 lacking.add("category")
-        return [name for name in COLOURINGS if name not in lacking]
+            side = column_names(self._reader())
+        return [*(name for name in COLOURINGS if name not in lacking), *side]
 
     def colouring(self, name: str, ids: IdArray) -> Colouring:
         """Groups of records (V16 (n,)) by a name of ``colourings``.
@@ -749,7 +760,11 @@ class Library:
         Raises InputError for a name that is not known.
         """
         from lookalike.maps.colourings import COLOURINGS
+        from lookalike.maps.side import by_column
 
+        if "." in name:
+            with self._home.errors():
+                return by_column(self._reader(), name, ids)
         if name not in COLOURINGS:
             raise InputError(f"colouring {name!r}: not known; use one of: {', '.join(COLOURINGS)}")
         with self._home.errors():
@@ -1056,8 +1071,12 @@ class Library:
         was made.
         """
         with self._home.errors():
-            store = self._reader()
-            made = [self._refresh_space(store, space) for space in store.spaces()]
+            spaces = self._reader().spaces()
+            if isinstance(self._reader(), ServerStore):
+                with self._writing() as store:
+                    made = [self._refresh_space(store, space) for space in spaces]
+                    return any(made)
+            made = [self._current(space.name).refresh() for space in spaces]
             if any(made):
                 self._tables = {}
             return any(made)
@@ -1117,6 +1136,12 @@ def _labelling(encoders: Sequence[Encoder], options: config.IndexOptions) -> Enc
             "tiles: no encoder of this library has classes to see in parts of pictures"
         )
     return found
+
+
+def _roots(paths: Sequence[str]) -> list[str]:
+    """Absolute paths of what lies on disk, which must exist, and beginnings of URLs."""
+    urls = [path for path in paths if is_url(path)]
+    return [*urls, *absolute_roots(path for path in paths if not is_url(path))]
 
 
 def _as_term(source: Source) -> Term:

@@ -116,7 +116,7 @@ class Archive:
         for name, parts in self.parts.items():
             texts = [one for one in _TEXTS if one in open_table(parts).names]
             how = TableOptions(KEY, "foreign_id", texts=texts, replace=True)
-            reports.append(library.add_table(name, parts, how, stage))
+            reports.append(library.add_table(name, parts, how, _of(name, stage)))
         return reports
 
 
@@ -146,6 +146,11 @@ def open_archive(folder: str | os.PathLike[str]) -> Archive:
         name: [column for column in COLUMNS[name] if column not in names[name]] for name in parts
     }
     return Archive(place, parts, {name: some for name, some in lacking.items() if some})
+
+
+def _of(name: str, stage: Callable[[str], None]) -> Callable[[str], None]:
+    """Says of each step which document it is about."""
+    return lambda step: stage(f"{name}: {step}")
 
 
 def _parts(folder: Path, name: str) -> list[Path]:

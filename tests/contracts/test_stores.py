@@ -871,14 +871,8 @@ SOLD = [
 ]
 
 
-def needs_side_tables(store: Store) -> None:
-    if not hasattr(store, "put_table"):
-        pytest.xfail("side tables on servers are to come")
-
-
 def test_a_side_table_is_there_for_all_after_it_was_put(open_store: Open) -> None:
     store = open_store(write=True)
-    needs_side_tables(store)
     put = store.put_table(SALES, SOLD)
     assert put == replace(SALES, rows=5)
     assert store.side_tables() == open_store().side_tables() == [put]
@@ -888,7 +882,6 @@ def test_a_side_table_is_there_for_all_after_it_was_put(open_store: Open) -> Non
 
 
 def test_rows_of_side_tables_match_live_files(store: Store, folder: Path) -> None:
-    needs_side_tables(store)
     write(folder, a=b"one", b=b"two")
     index(store, folder)
     table = store.put_table(SALES, SOLD)
@@ -908,7 +901,6 @@ def test_a_side_table_that_cannot_be_read_to_its_end_leaves_the_old_one(store: S
         yield SOLD[0]
         raise ValueError
 
-    needs_side_tables(store)
     old = store.put_table(SALES, SOLD[:1])
     with pytest.raises(ValueError):  # noqa: PT011
         store.put_table(SALES, broken())
@@ -918,7 +910,6 @@ def test_a_side_table_that_cannot_be_read_to_its_end_leaves_the_old_one(store: S
 
 
 def test_a_side_table_may_have_no_rows(store: Store) -> None:
-    needs_side_tables(store)
     assert store.put_table(SALES, []).rows == 0
     assert store.rows_matched(SALES) == 0
 

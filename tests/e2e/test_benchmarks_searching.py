@@ -185,6 +185,21 @@ def test_every_export_of_a_map_is_timed_and_weighed(tmp_path: Path) -> None:
         assert min(figures[name] for name in ("seconds", "peak_mb", "bytes")) > 0
 
 
+def test_every_export_is_timed_and_what_comes_in_again_gives_the_same_answers(
+    tmp_path: Path,
+) -> None:
+    result = short("exchange", tmp_path)
+    assert result["records"] == 120
+    forms = result["forms"]
+    assert len(forms) == 7
+    for form in forms.values():
+        for figures in (form["export"], form.get("import", form["export"])):
+            assert min(figures[name] for name in ("seconds", "peak_mb")) > 0
+    imported = [form["import"] for form in forms.values() if "import" in form]
+    assert [own["records"] for own in imported] == [120] * 5
+    assert {own["equal_answers"] for own in imported} == {"20 of 20"}
+
+
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium: no page is looked at")
 def test_the_page_of_a_map_is_timed(tmp_path: Path) -> None:

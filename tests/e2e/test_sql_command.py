@@ -292,3 +292,19 @@ def test_rows_are_drawn_with_their_pictures(sold: Command, album: Path, tmp_path
     done = sold("sql", f"{count} SELECT n FROM t", "--csv", "--plot", tmp_path / "many.png").done()
     assert len(done.text.splitlines()) == 151
     assert "the first 100 rows" in done.talk[0]
+
+
+def test_search_keeps_to_pictures_by_their_rows(sold: Command, album: Path) -> None:
+    def found(where: str) -> list[str]:
+        answer = sold("search", album / "0005.jpg", "-k", "9", "--paths", "--where", where).done()
+        return sorted(Path(path).name for path in answer.paths)
+
+    assert found("sales.n = 2") == ["0001.jpg"]
+    assert found("some sales (n is null and price < 2)") == ["0001.jpg"]
+    assert found("some sales (n = 2 and price < 2)") == []
+    assert found("sales.n = 2 and sales.price < 2") == ["0001.jpg"]
+    assert found("some sales and not sales.n = 2") == ["0000.jpg"]
+    search = ("search", album / "0005.jpg", "--where")
+    sold(*search, "sale.n = 2").refused(2, "no side table 'sale'; tables are sales")
+    sold(*search, "sales.m = 2").refused(2, "no column 'm' in sales; columns are photo, n, price")
+    sold(*search, "sales.n = '2'").refused(2, "n is a number and '2' is none")

@@ -264,6 +264,15 @@ class _Handler(BaseHTTPRequestHandler):
         while not self.site.ended.wait(0.2):
             self.send(b"\x89")
 
+    def give_trickle(self) -> None:
+        """The picture in parts, over three seconds."""
+        body = self.site.body(self.name)
+        self.answer(200, b"", Content_Length=str(len(body)))
+        step = -(-len(body) // 30)
+        for start in range(0, len(body), step):
+            self.send(body[start : start + step])
+            time.sleep(0.1)
+
     def give_cut(self) -> None:
         """Half of the picture, then the connection ends."""
         body = self.site.body(self.name)

@@ -22,12 +22,12 @@ from lookalike import Library
 from lookalike.errors import InputError, LookalikeError, NothingDoneError
 from lookalike.exchange.incoming import (
     ImportOptions,
-    is_url,
     place_of,
     stand_in_hash,
     unit_vectors,
 )
 from lookalike.exchange.selection import ExportOptions
+from lookalike.places import is_url
 from lookalike.query.search import Method
 from lookalike.types import Space, State
 from tests.conftest import CrashError, ToyEncoder, encoded, fill, picture

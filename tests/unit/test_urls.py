@@ -6,7 +6,7 @@ import gzip
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from lookalike.stores.originals import Originals
 from lookalike.types import LedgerRow, Reason, State
 from tests.conftest import CrashError, ToyEncoder, encoded, picture
 from tests.e2e.webserver import Site, served
+from tests.servers import chdb_library, postgres_library
 
 QUICK = Fetching(gap_ms=0, timeout_seconds=0.6, retries=2)
 """For servers of which it is known that they will fail."""
@@ -682,6 +683,23 @@ def test_further_spaces_download_what_is_not_kept(
     assert {one.path for one in site.requests} == {f"/{name}?w=1" for name in names}
 
 
+def test_a_space_is_filled_of_some_urls(library: Library, site: Site, tmp_path: Path) -> None:
+    library.add_from(of(site, tmp_path, ["ok/1.png", "liar/2.png"]))
+    quick = IndexOptions(fetching=QUICK)
+    assert library.add_space(ToyEncoder("other"), [site.url("ok")], quick).added == 1
+    assert library.add_space(ToyEncoder("other"), options=quick).added == 1
+
+
+def test_a_large_picture_gets_the_time_that_it_takes(
+    library: Library, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "SLOWEST_BYTES", 100)
+    site.pictures["1.png"] = encoded(picture(1, (400, 300)), "PNG")
+    hasty = Fetching(gap_ms=0, timeout_seconds=0.2, retries=0)
+    report = library.add_from(of(site, tmp_path, ["trickle/1.png", "drip/2.png"], fetching=hasty))
+    assert counts(report) == {"new": 1, "not reached": 1}
+
+
 def test_conditions_and_labels_take_urls(library: Library, site: Site, tmp_path: Path) -> None:
     library.add_from(of(site, tmp_path, ["ok/1.png", "liar/2.png"]))
     assert len(library.matching(f"under '{site.url('ok')}'")) == 1
@@ -695,3 +713,21 @@ def test_folders_and_urls_lie_side_by_side(
     assert len(filled) == 13 or len(filled) == 14
     report = filled.add([photos])
     assert counts(report) == {"same size and time": 12}
+
+
+@pytest.mark.parametrize("server", [postgres_library, chdb_library])
+def test_urls_are_indexed_into_servers(
+    server: Callable[[Path], str], site: Site, tmp_path: Path, toy: ToyEncoder
+) -> None:
+    names = ["ok/1.png", "ok/2.png", "html/3.png"]
+    with Library.open(server(tmp_path), create=True, encoder=toy) as library:
+        assert counts(library.add_from(of(site, tmp_path, names))) == {"new": 2, "not an image": 1}
+        site.forget()
+        report = library.add_from(of(site, tmp_path, names))
+        assert counts(report) == {"not modified": 2, "not an image": 1}
+        assert sum(site.sent.values()) == 0
+        found = library.search("id:id1", include_self=True)
+        assert found.hits[0].paths == (site.url("ok/2.png"),)
+        assert library.add_space(ToyEncoder("other")).added == 2
+        with pytest.raises(InputError, match="beside a library in a folder only"):
+            _ = library.originals

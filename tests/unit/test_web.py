@@ -389,7 +389,7 @@ def test_a_selection_is_exported(
         ("/api/map/{name}/search", 400, "a term is missing"),
         ("/api/map/{name}/search?q=no-such.jpg", 400, "no such file"),
         ("/api/map/{name}/search?q=%22", 400, "close the quotation"),
-        ("/api/map/{name}/search?q=id:x", 400, "not a record id"),
+        ("/api/map/{name}/search?q=id:x", 400, "no record with this id"),
         ("/api/map/{name}/cut?count=9", 400, "2 to 3 clusters"),
         ("/api/map/{name}/cut", 400, "count None"),
         ("/thumb/1b4e28ba-2fa1-5ad2-883f-0016d3cca427", 404, "no record of this library"),

@@ -91,11 +91,14 @@ def examples(library: Library, named: str | None) -> list[str]:
     statements = (DOWNLOADS.format(photo=photo), KEYWORDS.format(photo=photo))
     return [
         f"lookalike search {shlex.quote(f'id:{photo}')} -k 10{_library(named)}",
-        *(
-            f"lookalike sql {shlex.quote(' '.join(one.split()))}{_library(named)}"
-            for one in statements
-        ),
+        *(f"lookalike sql {_quoted(one)}{_library(named)}" for one in statements),
     ]
+
+
+def _quoted(statement: str) -> str:
+    """A statement on one line for a shell, in double quotes if that may be: it has single ones."""
+    text = " ".join(statement.split())
+    return shlex.quote(text) if set('"$`\\!') & set(text) else f'"{text}"'
 
 
 def _library(named: str | None) -> str:

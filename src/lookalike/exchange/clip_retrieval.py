@@ -24,7 +24,6 @@ from lookalike.exchange.incoming import (
     ImportOptions,
     Incoming,
     Skipped,
-    is_url,
     place_of,
     require_text,
     space_from,
@@ -36,6 +35,7 @@ from lookalike.exchange.parquet import WRITING
 from lookalike.exchange.seen import Made, lies_here, made_together, seen
 from lookalike.exchange.selection import PIECE, Piece, Row, Selection
 from lookalike.exchange.tables import ParquetTable, cells
+from lookalike.places import is_url
 from lookalike.types import FileEntry, FloatArray, as_text
 
 VECTORS, METADATA = "img_emb", "metadata"

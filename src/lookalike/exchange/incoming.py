@@ -17,6 +17,7 @@ from PIL import Image
 from lookalike.errors import InputError
 from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.features.thumbnail import SIDE
+from lookalike.places import is_url
 from lookalike.types import (
     BINS,
     LOGITS_KEPT,
@@ -45,7 +46,6 @@ MOST_TEXT_BYTES = 64 * 1024
 MOST_THUMBNAIL_BYTES = 2**20
 """A JPEG of 256 x 256 pixels has some 10 KB."""
 
-_URL = re.compile(r"https?://", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -99,11 +99,6 @@ class ImportOptions:
     weights_digest: str | None = None
     preprocessing: str | None = None
     normalise: bool = False
-
-
-def is_url(path: str) -> bool:
-    """Whether a path is one on the web."""
-    return _URL.match(path) is not None
 
 
 def place_of(where: str | None, name: str, source: Path) -> str:

@@ -66,7 +66,10 @@ class ParquetTable:
             )
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:
-        """Record batches of these columns, each with the number of its first row, from 0."""
+        """Record batches of these columns, each with the number of its first row, from 0.
+
+        Row groups are read one by one: a reader of several keeps what it has read of all.
+        """
         self._require_small(columns)
         first = 0
         with self._sound():
@@ -74,14 +77,21 @@ class ParquetTable:
                 self.path, read_dictionary=self._leaves, page_checksum_verification=True
             )
         with file:
-            batches = file.iter_batches(AT_ONCE, columns=list(columns), use_threads=False)
-            while True:
-                with self._sound():
-                    batch = next(batches, None)
-                if batch is None:
-                    return
-                yield first, batch
-                first += batch.num_rows
+            for group in range(len(self._group_bytes)):
+                for batch in self._batches(file, group, columns):
+                    yield first, batch
+                    first += batch.num_rows
+
+    def _batches(self, file: Any, group: int, columns: Sequence[str]) -> Iterator[Any]:
+        batches = file.iter_batches(
+            AT_ONCE, row_groups=[group], columns=list(columns), use_threads=False
+        )
+        while True:
+            with self._sound():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _require_small(self, columns: Sequence[str]) -> None:
         for sizes in self._group_bytes:

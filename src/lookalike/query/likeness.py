@@ -47,7 +47,7 @@ LIKELY_SHOWN = 0.5
 MAYBE_SHOWN = 0.2
 """Shares, as ``ByShare`` scores them, of what words name."""
 
-_POINTS, _OTHERS = 64, 256
+_POINTS, OTHERS = 64, 256
 RECORDS_DRAWN = 4_096
 _LEAST_PAIRS = 400
 """Fewer pairs than these say nothing."""
@@ -197,7 +197,7 @@ def _usual(measure: Measure, tables: Tables) -> Thresholds | None:
 
 def _pair_distances(comparison: Comparison, tables: Tables, live: Mask, by: str) -> DoubleArray:
     """Distances of pairs of different live rows, drawn evenly, float64 (pairs,)."""
-    rows = drawn(comparison.ids, np.flatnonzero(live), _OTHERS)
+    rows = drawn(comparison.ids, np.flatnonzero(live), OTHERS)
     points, others = rows[:_POINTS], np.sort(rows)
     found = [np.empty(0)]
     for row, point in zip(points.tolist(), _points(tables, points, by), strict=True):

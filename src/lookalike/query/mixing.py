@@ -33,7 +33,7 @@ USUAL_COLOUR: Mapping[str, float] = {
 }
 """Spreads in libraries too small to say, from photos that show all sorts of things."""
 
-_POINTS, _OTHERS = 64, 256
+_POINTS, OTHERS = 64, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def spreads(tables: Tables, metric: str) -> Spreads:
 
 def _measured(tables: Tables, metric: str) -> tuple[float, float]:
     live = np.flatnonzero(tables.vectors.live & tables.coloured)
-    rows = drawn(tables.vectors.ids, live, _OTHERS)
+    rows = drawn(tables.vectors.ids, live, OTHERS)
     points = rows[:_POINTS]
     if len(points) * (len(rows) - 1) < LEAST_PAIRS:
         return USUAL_MEANING, USUAL_COLOUR[metric]

@@ -30,6 +30,7 @@ MOST_LINE_BYTES = 4 * 2**20
 _INTEGER = re.compile(r"-?[1-9][0-9]{0,18}|0")
 _REAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _LARGEST = 2**63
+_TEXTS = {str, type(None)}
 
 
 class Part(Protocol):
@@ -124,7 +125,7 @@ def as_kind(values: Sequence[Cell], kind: ColumnKind) -> Sequence[Cell]:
         return [None if value is None else int(value) for value in values]
     if kind is ColumnKind.REAL:
         return [None if value is None else float(value) for value in values]
-    if all(value is None or type(value) is str for value in values):
+    if {*map(type, values)} <= _TEXTS:
         return values
     return [text_of(value) for value in values]
 

@@ -63,7 +63,7 @@ class DelimitedPart:
             places = [names.index(name) for name in wanted]
             for rows in self._rows(reader, raw, len(names)):
                 columns = list(zip(*rows, strict=True))
-                yield [[cell or None for cell in columns[place]] for place in places]
+                yield [_cells(columns[place]) for place in places]
 
     def _reader(self, text: Iterator[str]) -> Reader:
         first = next(text, "")
@@ -120,3 +120,8 @@ class DelimitedPart:
             what = f"a cell of more than {csv.field_size_limit():,} characters"
         problem = f"line {reader.line_num:,}: {what}"
         refuse(self.path, problem, "shorten it, or close the quotation that opens it")
+
+
+def _cells(texts: Sequence[str]) -> Sequence[str | None]:
+    """Empty cells are null."""
+    return [text or None for text in texts] if "" in texts else texts

@@ -27,7 +27,10 @@ REDIRECTS = 5
 """Redirects that are followed from a URL."""
 
 WHOLE = 6
-"""Time-outs after which a picture must be there whole."""
+"""Time-outs after which a picture must be there whole, and longer only while it comes fast."""
+
+SLOWEST_BYTES = 100_000
+"""Bytes a second that give a large picture more time."""
 
 LARGE_BYTES = 16_000_000
 """Of the pictures that are larger, one at a time is taken in, so that memory stays bounded."""
@@ -164,12 +167,12 @@ class Fetcher:
         server fails in a way that waiting does not mend, ImageError where it refuses or gives no
         picture, NotNow where another attempt may succeed.
         """
-        httpx = self._httpx
+        httpx, since = self._httpx, time.monotonic()
         try:
             async with asyncio.timeout(WHOLE * self._seconds) as clock:
                 return await self._follow(url, known.headers() if known else {}, clock)
         except TimeoutError as error:
-            raise NotNow(f"not there whole after {WHOLE * self._seconds:g} s") from error
+            raise NotNow(f"not there whole after {time.monotonic() - since:.1f} s") from error
         except httpx.TimeoutException as error:
             raise NotNow(f"no answer within {self._seconds:g} s") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
@@ -207,7 +210,7 @@ class Fetcher:
         stated = response.headers.get("content-length", "")
         if stated.isdigit() and int(stated) > self._most:
             raise self._too_many(int(stated))
-        parts, size = [], 0
+        parts, size, end = [], 0, clock.when() or 0.0
         async with contextlib.AsyncExitStack() as held:
             async for part in _raw(response):
                 parts.append(part)
@@ -217,7 +220,8 @@ class Fetcher:
                 if before <= LARGE_BYTES < size:
                     clock.reschedule(None)
                     await held.enter_async_context(self._large)
-                    clock.reschedule(asyncio.get_running_loop().time() + WHOLE * self._seconds)
+                    end = asyncio.get_running_loop().time() + WHOLE * self._seconds
+                clock.reschedule(end + size / SLOWEST_BYTES)
             return b"".join(parts)
 
     def _plain(self, data: bytes, encoding: str | None) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 from lookalike.errors import InputError
-from lookalike.sql.rows import HitRow, expression
+from lookalike.sql.rows import HIT_COLUMNS, HitRow, expression
 from lookalike.sql.tokens import Dialect, Token, name_value, string_value, tokens
+from lookalike.types import Column
 
 DEFAULT_K = 10
 
@@ -75,17 +77,36 @@ class Statement:
         """All names and words in it, in small letters."""
         return {name_value(one).lower() for one in self._tokens if one.kind in ("word", "quoted")}
 
+    def columns_named(self, known: Mapping[str, Sequence[Column]]) -> str:
+        """The columns of those tables that it names, for messages; empty if it names none."""
+        words = self.words()
+        named = [
+            f"{name} has {', '.join(column.name for column in columns)}"
+            for name, columns in known.items()
+            if name in words
+        ]
+        if "similar" in words or "lookalike_similar_1" in words:
+            named.append(f"similar has {', '.join(HIT_COLUMNS)}")
+        return "; ".join(named)
+
     def answered(self, hits: Mapping[Call, Sequence[HitRow]]) -> Statement:
         """The statement with rows in place of its calls."""
         if not self._places:
             return self
         names = {call: f"lookalike_similar_{n}" for n, call in enumerate(self.calls, start=1)}
         edits = [
-            (one.start, one.end, names[one.call] + ("" if one.named else " AS similar"))
+            (one.start, one.end, names[one.call] + ("" if one.named else ' AS "similar"'))
             for one in self._places
         ]
+        edits += self._qualified()
         rows = ", ".join(expression(names[call], hits[call], self._dialect) for call in names)
         return Statement(_edited(self.text, [*edits, self._with(rows)]), self._dialect)
+
+    def _qualified(self) -> Iterator[tuple[int, int, str]]:
+        """Edits of ``similar.rank``: PostgreSQL has a word ``similar`` that is no name unquoted."""
+        for token, follows in itertools.pairwise(self._tokens):
+            if token.is_word("SIMILAR") and follows.text == ".":
+                yield token.start, token.end, '"similar"'
 
     def _with(self, expressions: str) -> tuple[int, int, str]:
         """The edit that puts common table expressions before those that there are."""

@@ -272,12 +272,4 @@ class _Refusals:
     def _cure(self, said: str, known: Mapping[str, tuple[Column, ...]]) -> str:
         if said.startswith("no such table"):
             return f"tables are {', '.join(known)}, and similar('cat.jpg', 10)"
-        words = self._statement.words()
-        named = [
-            f"{name} has {', '.join(column.name for column in columns)}"
-            for name, columns in known.items()
-            if name in words
-        ]
-        if "similar" in words or "lookalike_similar_1" in words:
-            named.append("similar has rank, id, score, distance, likeness, path")
-        return "; ".join(named) or "text stands in single quotes"
+        return self._statement.columns_named(known) or "text stands in single quotes"

@@ -15,6 +15,7 @@ from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap, packets
 from lookalike.maps.colourings import COLOURINGS
+from lookalike.maps.side import title as title_of
 from lookalike.stores.base import IdentifiedRows
 from lookalike.types import IdArray, id_array, uuids
 
@@ -51,7 +52,7 @@ class Chart(IdentifiedRows):
 
     def facts(self, library: Library, *, cuttable: bool) -> dict[str, Any]:
         """What is told of the map."""
-        extra = [(name, COLOURINGS[name][0]) for name in library.colourings()]
+        extra = [(name, title_of(name, COLOURINGS)) for name in library.colourings()]
         if self.chart.placed.any():
             extra.append(("placed", "Placed later"))
         return packets.facts(self.chart, extra, self.name, cuttable=cuttable)
@@ -75,10 +76,8 @@ class Chart(IdentifiedRows):
                 {"label": "placed later", "count": int(placed.sum())},
             ]
             return packets.colouring(name, "Placed later", "groups", legend, placed.astype(int))
-        if name not in COLOURINGS:
-            raise InputError(f"colouring {name!r}: not known; use one of: {', '.join(COLOURINGS)}")
         found = library.colouring(name, self.ids)
-        title = COLOURINGS[name][0]
+        title = title_of(name, COLOURINGS)
         return packets.colouring(name, title, found.kind, found.entries(), found.of)
 
     def _keep(self, key: str, make: Callable[[], bytes]) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import socket
 import threading
 import time
@@ -441,6 +442,10 @@ class ClickHouseEngine:
         self.execute(f"DROP VIEW IF EXISTS {self.ddl.place(quoted(name))}{self.ddl.on}")
         self._each(self.ddl.dropped(f"side_{name}"))
 
+    def has_table(self, namespace: str, name: str) -> bool:
+        query = "SELECT 1 FROM system.tables WHERE database = ? AND name = ?"
+        return bool(self.rows(query, (namespace, name)))
+
     def ask(self, statement: str) -> tuple[list[str], Iterator[Row]]:
         from clickhouse_connect.driver.exceptions import DatabaseError
 
@@ -700,7 +705,15 @@ def _connected(address: Address) -> Any:
     return client
 
 
+_NO_NEWS = (
+    " (for url", " Stack trace", " In scope ", ": In scope ", ": While executing",
+    " SETTINGS join_use_nulls",
+)  # fmt: skip
+
+
 def _one_line(error: BaseException) -> str:
     """An error without what servers add to it: stack traces, versions, the statement."""
     text = " ".join(str(error).split())
-    return text.partition(" (for url")[0].partition("Stack trace")[0][:600]
+    for start in _NO_NEWS:
+        text = text.partition(start)[0]
+    return re.sub(r"^.*?DB::Exception: ", "", text).removesuffix(".")[:600]

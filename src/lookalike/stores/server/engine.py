@@ -128,6 +128,9 @@ class Engine(Protocol):
     def unload(self, name: str) -> None:
         """Remove the rows of a side table."""
 
+    def has_table(self, namespace: str, name: str) -> bool:
+        """Whether a table or view of this name is in another namespace of the server."""
+
     def ask(self, statement: str) -> tuple[list[str], Iterator[Row]]:
         """The columns and rows of a user's statement, where nothing can be written.
 

@@ -377,6 +377,13 @@ class PostgresEngine:
         self.execute(f"DROP VIEW IF EXISTS {self.words.quoted(name)}")
         self.execute(f"DROP TABLE IF EXISTS {self.words.quoted(f'side_{name}')}")
 
+    def has_table(self, namespace: str, name: str) -> bool:
+        query = (
+            "SELECT 1 FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS own"
+            " ON own.oid = relnamespace WHERE nspname = ? AND relname = ?"
+        )
+        return bool(self.rows(query, (namespace, name)))
+
     def ask(self, statement: str) -> tuple[list[str], Iterator[Row]]:
         import asyncpg
 

@@ -107,8 +107,14 @@ class ServerSideTables(ABC):
                 "statement: only SELECT, WITH, VALUES and EXPLAIN read; --write lets others change"
                 " a side table"
             )
-        checked(statement, self.dialect)
-        names, rows = self.engine.ask(statement.text)
+        for name in checked(statement, self.dialect):
+            if not self.engine.has_table("default", name):
+                raise InputError(f"statement: default.{name}: there is no such table")
+        try:
+            names, rows = self.engine.ask(statement.text)
+        except InputError as error:
+            has = statement.columns_named(self.sql_tables())
+            raise InputError(f"{error}; {has}" if has else str(error)) from error
         return SqlResult(tuple(names), readable(rows))
 
     def change(self, statement: Statement) -> int:

@@ -98,7 +98,7 @@ length ln log log10 lower lpad ltrim max median min mod now ntile nullif octet_l
 percent_rank pi position power quantile radians random rank regexp_replace repeat replace reverse
 right round row_number rpad rtrim sign sin split_part sqrt stddev stddev_pop stddev_samp string_agg
 strpos substr substring sum tan to_char to_date to_timestamp translate trim trunc upper var_pop
-var_samp variance width_bucket
+var_samp variance width_bucket char decimal numeric varchar
 """
 _POSTGRESQL = """
 age array_length array_position array_to_string btrim cardinality generate_series grouping
@@ -134,11 +134,16 @@ _BEFORE_PARENTHESIS = frozenset((
     "WITHIN",
 ))  # fmt: skip
 _REFUSED_WORDS = frozenset(("INTO", "OUTFILE", "SETTINGS", "FORMAT", "COPY", "CALL", "DO"))
-_REFUSED_NAMES = ("_", "pg_", "information_schema", "system")
+_REFUSED_PREFIXES = ("_", "pg_")
+_REFUSED_NAMES = frozenset(("information_schema", "system"))
 
 
-def checked(statement: Statement, dialect: Dialect) -> None:
-    """Raise InputError for a statement that asks for more than it may."""
+def checked(statement: Statement, dialect: Dialect) -> set[str]:
+    """Raise InputError for a statement that asks for more than it may.
+
+    Returns what it names in the database ``default``, where chDB has every file of the machine:
+    only tables may be named there.
+    """
     found = tokens(statement.text, dialect)
     for number, token in enumerate(found):
         if token.kind not in ("word", "quoted"):
@@ -148,6 +153,13 @@ def checked(statement: Statement, dialect: Dialect) -> None:
         _check_name(token, before, follows)
         if follows is not None and follows.text == "(":
             _check_call(token, dialect)
+    return {
+        name_value(name)
+        for database, point, name in zip(found, found[1:], found[2:], strict=False)
+        if database.kind in ("word", "quoted")
+        and name_value(database) == "default"
+        and point.text == "."
+    }
 
 
 def _check_name(token: Token, before: Token | None, follows: Token | None) -> None:
@@ -155,8 +167,9 @@ def _check_name(token: Token, before: Token | None, follows: Token | None) -> No
         called = follows is not None and follows.text == "("
         if not called and not (before is not None and before.text in (".", "AS")):
             _refuse(f"{token.text.upper()} writes, or sets what it may not", token)
-    if name_value(token).lower().startswith(_REFUSED_NAMES):
-        _refuse(f"{name_value(token)!r} is not for statements", token)
+    name = name_value(token).lower()
+    if name.startswith(_REFUSED_PREFIXES) or name in _REFUSED_NAMES:
+        _refuse(f"{name!r} is not for statements", token)
 
 
 def _check_call(token: Token, dialect: Dialect) -> None:
