@@ -23,7 +23,7 @@ check: $(VENV)/.dev
 
 # Every benchmark in its short form: do they run? With PHOTOS, a folder of class folders, the figures
 # of benchmarks/results that need no more than that; docs/performance.md has the commands of the rest.
-BENCHMARKS := precision categories parts raster speed indexing jpeg encoders full generate vectors meaning colour batch command growth graph duplicates choosing why maps clusters map_exports viewer side_tables downloads exchange peers
+BENCHMARKS := precision categories parts raster speed indexing jpeg encoders full generate vectors meaning colour batch command growth graph duplicates choosing why maps clusters map_exports viewer side_tables downloads exchange scale_out peers
 bench: $(VENV)/.dev
 ifeq ($(PHOTOS),)
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --short; done
