@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -1091,7 +1092,9 @@ class Library:
     def _index_soon(self, request: Request, result: SearchResult) -> None:
         """Make an index that searches go without, beside them, once a second search wants it."""
         tables = self._tables.get(result.space or "")
-        if tables is None or request.exact or not tables.wants_index(request.method.by):
+        if tables is None or request.exact or not isinstance(self._home, FolderHome):
+            return
+        if not tables.wants_index(request.method.by):
             return
         self._unindexed += 1
         if self._unindexed == _SEARCHES_BEFORE_INDEXING:
@@ -1099,7 +1102,10 @@ class Library:
             thread.start()
 
     def _make_index(self, tables: Tables) -> None:
-        if tables.refresh() and self._tables.get(tables.space.name) is tables:
+        """In a thread of its own, which needs a connection of its own."""
+        with contextlib.closing(self._home.open()) as store:
+            made = Tables(store, tables.space, self._home.derived).refresh()
+        if made and self._tables.get(tables.space.name) is tables:
             del self._tables[tables.space.name]  # the next search opens what was made
 
     def _refreshed(

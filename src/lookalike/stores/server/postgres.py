@@ -47,6 +47,8 @@ LOCK_KEY = 0x4C4B414C
 
 PAGE = 2_000
 _PATIENCE_SECONDS = 5
+MOST_INDEXING_MEGABYTES = 2_048
+"""What making an index may take of the server's memory; a graph beyond it is made slowly."""
 CONNECTIONS = 4
 
 
@@ -449,9 +451,12 @@ class PostgresEngine:
     def build_index(self, table: str) -> None:
         if self.index_state(table).state == "stale":
             self.execute(f"DROP INDEX {table}_index")
+        (size,) = self.rows(f"SELECT pg_table_size('{table}'::regclass)")[0]
+        memory = min(max(64, size * 2 // 2**20), MOST_INDEXING_MEGABYTES)
+        # One string is one transaction, for which the setting holds.
         self.execute(
-            f"CREATE INDEX IF NOT EXISTS {table}_index ON {table}"
-            " USING hnsw (embedding halfvec_cosine_ops)"
+            f"SET LOCAL maintenance_work_mem = '{memory}MB'; CREATE INDEX IF NOT EXISTS"
+            f" {table}_index ON {table} USING hnsw (embedding halfvec_cosine_ops)"
         )
 
     @contextlib.contextmanager
