@@ -47,11 +47,13 @@ ALLOWED = {
     "maps": MIDDLE,
     "exchange": {*MIDDLE, "pipeline", "version"},
     "homes": MIDDLE,
+    "status": {*MIDDLE, "query"},
     "push": {*MIDDLE, "homes", "pipeline"},
     "library": {
         *MIDDLE,
         "homes",
         "push",
+        "status",
         "pipeline",
         "filling",
         "plan",

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from lookalike.push import PushOptions, PushReport
     from lookalike.query.remote import RemoteAnswerer, ServerTables
     from lookalike.side_tables import TableOptions, TableReport
+    from lookalike.status import Status
     from lookalike.stores.base import IdentifiedRows
 
 _SEARCHES_BEFORE_INDEXING = 2
@@ -285,6 +286,13 @@ class Library:
         """Every path ever seen with its state and reason, ordered by path."""
         with self._home.errors():
             yield from self._reader().ledger(state)
+
+    def status(self) -> Status:
+        """What the library holds, the state of each index, and what does not fit, if anything."""
+        from lookalike.status import status_of
+
+        with self._home.errors():
+            return status_of(self._reader(), self._home.derived)
 
     def push(
         self,

@@ -42,6 +42,7 @@ from lookalike.stores.server.layout import (
     Table,
     vectors_of,
 )
+from lookalike.stores.server.photos import require_photos, write_photos
 from lookalike.stores.server.store import ServerStore
 from lookalike.types import Cell, SideTable, Space
 
@@ -51,24 +52,33 @@ SIDE_PAGE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """``spaces``: by name, all if none; ``verify``: compare checksums, too; ``replace``: what lies
-    there goes first, whoever put it there."""
+    """How a library is pushed.
+
+    ``spaces``: by name, all if none; ``verify``: compare checksums, too; ``replace``: what lies
+    there goes first, whoever put it there; ``photos``: the database in which system B's tables are
+    made, none if None.
+    """
 
     spaces: Sequence[str] = ()
     verify: bool = True
     replace: bool = False
+    photos: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What a push did. ``sent``, ``removed``: rows by table; ``tables``: what both sides hold now;
-    ``seconds``: by step."""
+    """What a push did.
+
+    ``sent``, ``removed``: rows by table; ``tables``: what both sides hold now; ``photos``: rows of
+    system B's tables, if these were asked for; ``seconds``: by step.
+    """
 
     name: str
     sent: dict[str, int]
     removed: dict[str, int]
     tables: dict[str, Sum]
     verified: bool
+    photos: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -171,6 +181,8 @@ class _Push:
     def run(self, identity: str) -> PushReport:
         """All steps; what makes rows visible comes after them."""
         self._watch.stage("compare")
+        if self._options.photos is not None:
+            require_photos(self._store, self._options.photos)
         self._engine.put(SETTINGS, [(PUSHED_FROM, identity)])
         self._store.marks = (PUSHED_VERSION,)
         self._store.committed()
@@ -192,8 +204,14 @@ class _Push:
             self._removed,
             tables,
             self._options.verify,
+            self._photos(),
             self._watch.seconds(),
         )
+
+    def _photos(self) -> dict[str, int]:
+        if self._options.photos is None:
+            return {}
+        return write_photos(self._store, self._spaces[0], self._options.photos)
 
     def _count(self, counts: dict[str, int], table: str, rows: int) -> None:
         if rows:

@@ -42,13 +42,23 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="remove the library that lies there first, whoever put it there",
     )
+    parser.add_argument(
+        "--photos-tables",
+        nargs="?",
+        const="default",
+        metavar="DATABASE",
+        help="on ClickHouse: also make myscale_photos and myscale_conversions, of files that have"
+        " an id of their own and of the side table conversions (database: default)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Push, and say what was sent."""
-    asked = PushOptions(tuple(options.space), not options.no_verify, options.replace)
+    asked = PushOptions(
+        tuple(options.space), not options.no_verify, options.replace, options.photos_tables
+    )
     with Library.open(options.library) as library:
         report = library.push(options.address, asked, Bar("rows", "row"))
     if options.json:
@@ -57,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
     header = ["table", "rows", "sent", "removed", "checksum"]
     print(columns(header, [_row(report, name) for name in report.tables], "lrrr"))
     same = "counts and checksums" if report.verified else "counts"
+    for name, rows in report.photos.items():
+        talk(f"{options.photos_tables}.{name}: {rows:,} rows")
     talk(f"{report.name}: holds the same as this library, by {same}")
     return 0
 
@@ -81,5 +93,6 @@ def _plain(report: PushReport) -> dict[str, object]:
             }
             for name, own in report.tables.items()
         },
+        "photos": report.photos,
         "seconds": report.seconds,
     }

@@ -23,7 +23,7 @@ from lookalike.query.answer import Answerer, Request, Resolved
 from lookalike.query.inputs import InputReader
 from lookalike.query.likeness import RECORDS_DRAWN, thresholds
 from lookalike.query.mixing import spreads
-from lookalike.query.search import Method, compare_by, mean_point
+from lookalike.query.search import WITH_COLOUR, Method, compare_by, mean_point
 from lookalike.query.tables import Tables, has_classes
 from lookalike.query.terms import Term
 from lookalike.stores.base import HistogramTable, LogitTable, PartTable, VectorTable
@@ -47,12 +47,13 @@ _NOWHERE = Path(os.devnull) / "derived"
 class Excerpt:
     """What tables ask of a store, for some records alone."""
 
-    def __init__(self, store: ServerStore, ids: Sequence[UUID]) -> None:
-        self._store, self._ids = store, ids
+    def __init__(self, store: ServerStore, ids: Sequence[UUID], *, colour: bool) -> None:
+        self._store, self._ids, self._colour = store, ids, colour
 
     def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
-        """Vectors and histograms of the records."""
-        return self._store.vectors(space, self._ids), self._store.histograms(self._ids)
+        """Vectors of the records, and histograms if colours are compared."""
+        coloured = self._ids if self._colour else ()
+        return self._store.vectors(space, self._ids), self._store.histograms(coloured)
 
     def logits(self, space: Space) -> LogitTable:
         """Their highest class logits."""
@@ -83,15 +84,22 @@ class ServerTables:
 
     def vector_of(self, record: UUID) -> DoubleArray | None:
         """The vector of a live record, or None."""
+        if not self._is_live(record):
+            return None
         table = self.store.vectors(self.space, [record])
         row = table.row_of(record)
         return None if row is None else table.vector(row)
 
     def histogram_of(self, record: UUID) -> DoubleArray | None:
         """The histogram of a live record, dense, or None."""
+        if not self._is_live(record):
+            return None
         table = self.store.histograms([record])
         row = table.row_of(record)
         return None if row is None else table.histogram(row).dense()
+
+    def _is_live(self, record: UUID) -> bool:
+        return bool(self.store.paths([record])[0])
 
     def examples(self, classes: tuple[int, ...], most: int) -> FloatArray:
         """Vectors of the records that surely show one of some classes, the surest first."""
@@ -102,16 +110,19 @@ class ServerTables:
 
     def excerpt(self, ids: Sequence[UUID], method: Method) -> Tables:
         """Tables of some records, with what is known of chance in the whole library."""
-        tables = self._tables_of(ids)
+        colour = method.by in WITH_COLOUR
+        tables = self._tables_of(ids, colour=colour)
         tables.limits[method] = self._limits_of(method)
         tables.spreads = self._sample.spreads
         tables.chance = lambda: self._chance
         if self.labelled_by is not None and self.labelled_by != self.space:
-            tables.labelled_by = ServerTables(self.store, self.labelled_by)._tables_of(ids)
+            labelling = ServerTables(self.store, self.labelled_by)
+            tables.labelled_by = labelling._tables_of(ids, colour=False)
         return tables
 
-    def _tables_of(self, ids: Sequence[UUID]) -> Tables:
-        return Tables(Excerpt(self.store, ids), self.space, _NOWHERE)  # type: ignore[arg-type]
+    def _tables_of(self, ids: Sequence[UUID], *, colour: bool = True) -> Tables:
+        excerpt = Excerpt(self.store, ids, colour=colour)
+        return Tables(excerpt, self.space, _NOWHERE)  # type: ignore[arg-type]
 
     @cached_property
     def _sample(self) -> Tables:
@@ -144,11 +155,13 @@ class RemoteAnswerer:
 
     def answer(self, terms: Sequence[Term]) -> SearchResult:
         """The hits for several terms that together are one query."""
-        return self._answer([self._reader.read(term) for term in terms])
+        with self._store.moment():
+            return self._answer([self._reader.read(term) for term in terms])
 
     def answer_each(self, terms: Sequence[Term]) -> list[SearchResult]:
         """The hits for each of many terms by itself."""
-        return [self._answer([one]) for one in self._reader.read_each(terms)]
+        with self._store.moment():
+            return [self._answer([one]) for one in self._reader.read_each(terms)]
 
     def _answer(self, resolved: Sequence[Resolved]) -> SearchResult:
         request, allowed = self._request, self._allowed(resolved)
@@ -158,10 +171,21 @@ class RemoteAnswerer:
         result = Answerer(tables, self._store, self._reader, plain).answer_resolved(resolved)
         return replace(
             result,
-            searched=self._tables.nearest.count(allowed),
+            searched=self._tables.nearest.count(allowed, self._held(resolved)),
             exact=found.exact,
             where=None if request.where is None else str(request.where),
             category=None if request.category is None else request.category.name,
+        )
+
+    def _held(self, resolved: Sequence[Resolved]) -> int | None:
+        """How many records are left out that would otherwise be compared; None if to be asked."""
+        request = self._request
+        inputs = [item for item, _ in resolved if item.record]
+        if request.include_self or not inputs:
+            return 0
+        plain = request.where is None and request.category is None and request.method.by != "colour"
+        return (
+            len({i.record for i in inputs}) if plain and not any(i.crop for i in inputs) else None
         )
 
     def _allowed(self, resolved: Sequence[Resolved]) -> Allowed:

@@ -49,7 +49,8 @@ from lookalike.stores.segments import (
     vector_columns,
     vector_series,
 )
-from lookalike.stores.server.contents import IDENTITY, FolderContents, Shares
+from lookalike.stores.server.contents import IDENTITY, FolderContents
+from lookalike.stores.server.store import Shares
 from lookalike.stores.side import SideTables
 from lookalike.stores.statements import Statements
 from lookalike.types import (
@@ -311,6 +312,10 @@ class SqliteStore(LabelTables, SideTables, Statements):
         """What tells the library from others once it was pushed; None before."""
         row = self._connection.execute("SELECT value FROM settings WHERE name = ?", (IDENTITY,))
         return next((value for (value,) in row), None)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of our own."""
+        return self._connection.execute(query).fetchall()
 
     def contents(self, spaces: Sequence[Space], shares: Shares) -> FolderContents:
         """All rows, and those of some spaces, as servers have them."""

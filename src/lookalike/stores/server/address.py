@@ -141,6 +141,9 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
 def _checked(address: Address) -> Address:
     if address.scheme == "chdb" and not address.path:
         raise InputError("chdb://: no folder; write chdb:///folder")
+    cluster = address.options.get("cluster", "one")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", cluster):
+        raise InputError(f"{address.name}: cluster {cluster!r} is no name of a cluster")
     if not _NAME.fullmatch(address.namespace):
         raise InputError(
             f"{address.name}: {address.namespace!r} is no name for a library's tables; letters,"

@@ -30,22 +30,12 @@ from lookalike.errors import (
 )
 from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
+from lookalike.stores.server.ddl import INDEX, Ddl, physical
 from lookalike.stores.server.engine import IndexState, Row, Words
-from lookalike.stores.server.layout import FILES, WRITERS, Column, Table
+from lookalike.stores.server.layout import FILES, WRITERS, Table
 from lookalike.stores.server.statements import view_statements
 from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
 
-_TYPES = {
-    "id": "UUID",
-    "bytes": "String",
-    "text": "String",
-    "integer": "Int64",
-    "real": "Float64",
-    "integers": "Array(Int32)",
-    "reals": "Array(Float32)",
-    "texts": "Array(String)",
-    "vector": "Array(Float32)",
-}
 _EMPTY = {
     "id": UUID(int=0), "bytes": b"", "text": "", "integer": 0, "real": 0.0, "integers": [],
     "reals": [], "texts": [],
@@ -76,6 +66,9 @@ class ClickHouseWords:
 
     def cosine_distance(self, column: str, vector: DoubleArray) -> str:
         return f"cosineDistance({column}, {_numbers(vector.astype('f4'))})"
+
+    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
+        return self.cosine_distance(column, vector)
 
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """The metrics' own formulas over the occupied bins, in double precision."""
@@ -133,14 +126,28 @@ def _numbers(values: np.ndarray[Any, Any]) -> str:
     return "[" + ",".join(repr(float(value)) for value in values) + "]"
 
 
+class MyScaleWords(ClickHouseWords):
+    """Words of MyScale, whose index answers to ``distance``."""
+
+    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
+        return f"distance({column}, {_numbers(vector.astype('f4'))})"
+
+
+_KINDS = ("vector_similarity (HNSW, bf16, cosine)", "MSTG of MyScale (cosine)")
+
+
 class ClickHouseEngine:
     """An Engine on ClickHouse, or on its engine in this process (chDB)."""
 
     def __init__(self, address: Address) -> None:
-        self.words: Words = ClickHouseWords()
+        self.words: Words = MyScaleWords() if address.scheme == "myscale" else ClickHouseWords()
+        self.index_kind = _KINDS[address.scheme == "myscale"]
         self.name = address.name
         self._address = address
         self._database = address.namespace
+        self.ddl = Ddl(
+            address.namespace, address.options.get("cluster"), address.scheme == "myscale"
+        )
         self._guard = threading.RLock()  # chDB answers one question at a time
         self._token: str | None = None
         self._beat: _Heartbeat | None = None
@@ -277,53 +284,30 @@ class ClickHouseEngine:
 
     def create(self, tables: Sequence[Table]) -> None:
         """Make the database and those tables that are not there."""
-        self.execute(f"CREATE DATABASE IF NOT EXISTS {self._database}")
+        self.execute(self.ddl.database_made())
         self._client.database = self._database
         for table in tables:
-            for statement in self.table_statements(table):
-                self.execute(statement)
-        for name, query in _VIEWS if FILES in tables else ():
-            self.execute(f"CREATE OR REPLACE VIEW {self._database}.{name} AS {query}")
-
-    def table_statements(self, table: Table) -> Iterator[str]:
-        """What makes a table, and the view over it, if it is not there."""
-        columns = [definition(column) for column in physical(table)]
-        key = ", ".join(table.key)
-        place = f"{self._database}.{table.name}"
-        if table.fixed:
-            columns += [
-                f"CONSTRAINT vector_len CHECK length({column.name}) = {column.size}"
-                for column in table.columns
-                if column.kind == "vector"
-            ]
-            yield (
-                f"CREATE TABLE IF NOT EXISTS {place} ({', '.join(columns)})"
-                f" ENGINE = MergeTree ORDER BY ({key})"
-            )
+            self._each(self.ddl.table(table))
+        if FILES not in tables:
             return
-        columns += ["version UInt64", "is_deleted UInt8"]
-        yield (
-            f"CREATE TABLE IF NOT EXISTS {place}_rows ({', '.join(columns)})"
-            f" ENGINE = ReplacingMergeTree(version, is_deleted) ORDER BY ({key})"
-        )
-        shown = ", ".join(column.name for column in physical(table))
-        live = _LIVE if table is FILES else ""
-        yield (f"CREATE VIEW IF NOT EXISTS {place} AS SELECT {shown}{live} FROM {place}_rows FINAL")
+        for name, query in _VIEWS:
+            self.execute(self.ddl.view(name, query))
+        if made := self.ddl.distance_made():
+            with contextlib.suppress(LibraryError):  # a right of its own, which not all have
+                self.execute(made)
 
     def discard(self, tables: Sequence[Table]) -> None:
         if self._beat is not None:
             self._beat.stop()
         self._token = None
         for name, _ in _VIEWS:
-            self.execute(f"DROP VIEW IF EXISTS {self._database}.{name}")
+            self.execute(f"DROP VIEW IF EXISTS {self._database}.{name}{self.ddl.on}")
         for table in (*tables, WRITERS):
-            place = f"{self._database}.{table.name}"
-            for name in (place,) if table.fixed else (place, f"{place}_rows"):
-                self.execute(f"DROP TABLE IF EXISTS {name} SYNC")
+            self._each(self.ddl.without(table))
         left = self.rows("SELECT 1 FROM system.tables WHERE database = ?", (self._database,))
         if not left:
             self._client.database = None
-            self.execute(f"DROP DATABASE IF EXISTS {self._database}")
+            self.execute(f"DROP DATABASE IF EXISTS {self._database}{self.ddl.on}")
 
     def put(self, table: Table, rows: Sequence[Row]) -> None:
         if table.fixed:
@@ -383,9 +367,7 @@ class ClickHouseEngine:
             some = keys[start : start + _KEYS]
             if table.fixed:
                 ids = self.words.ids([key[0].bytes for key in some])
-                self.execute(
-                    f"DELETE FROM {self._database}.{table.name} WHERE {table.key[0]} IN {ids}"
-                )
+                self.execute(self.ddl.deleted(table.name, f"{table.key[0]} IN {ids}"))
             else:
                 self._bury(table, some)
 
@@ -411,41 +393,54 @@ class ClickHouseEngine:
 
     def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
         quoted = self.words.quoted
-        stored = f"{self._database}.{quoted(f'side_{table.name}')}"
-        loading = f"{self._database}.{quoted(f'loading_{table.name}')}"
-        columns = ", ".join(f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns)
-        self.execute(f"DROP TABLE IF EXISTS {loading} SYNC")
-        self.execute(
-            f"CREATE TABLE {loading} ({columns}) ENGINE = MergeTree ORDER BY {quoted(table.key)}"
-            " SETTINGS allow_nullable_key = 1"
-        )
-        count = 0
+        loading = f"loading_{table.name}"
+        columns = [f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns]
+        self._each(self.ddl.dropped(loading))
+        order = f"{quoted(table.key)} SETTINGS allow_nullable_key = 1"
+        self._each(self.ddl.stored(loading, columns, "MergeTree", order, quoted(table.key)))
         try:
-            for batch in batches:
-                if batch and len(batch[0]):
-                    with self._guard, self._errors():
-                        self._client.insert(
-                            f"loading_{table.name}",
-                            [list(column) for column in batch],
-                            column_names=[c.name for c in table.columns],
-                            column_oriented=True,
-                            database=self._database,
-                        )
-                    count += len(batch[0])
+            count = sum(self._loaded(table, batch) for batch in batches)
         except BaseException:
             with contextlib.suppress(LibraryError):
-                self.execute(f"DROP TABLE IF EXISTS {loading} SYNC")
+                self._each(self.ddl.dropped(loading))
             raise
-        self.execute(f"DROP TABLE IF EXISTS {stored} SYNC")
-        self.execute(f"RENAME TABLE {loading} TO {stored}")
-        shown = f"{self._database}.{quoted(table.name)}"
-        self.execute(f"CREATE OR REPLACE VIEW {shown} AS SELECT * FROM {stored}")
+        self._put_in_place(table)
         return count
+
+    def _each(self, statements: Iterable[str]) -> None:
+        for statement in statements:
+            self.execute(statement)
+
+    def _loaded(self, table: SideTable, batch: Sequence[Sequence[Cell]]) -> int:
+        rows = len(batch[0]) if batch else 0
+        if rows:
+            with self._guard, self._errors():
+                self._client.insert(
+                    f"loading_{table.name}",
+                    [list(column) for column in batch],
+                    column_names=[c.name for c in table.columns],
+                    column_oriented=True,
+                    database=self._database,
+                )
+        return rows
+
+    def _put_in_place(self, table: SideTable) -> None:
+        """The rows that were loaded, in place of older ones."""
+        quoted, ddl = self.words.quoted, self.ddl
+        names = [f"{kind}_{table.name}{ddl.ending}" for kind in ("loading", "side")]
+        loaded, stored = map(ddl.place, names)
+        self._each(ddl.dropped(f"side_{table.name}"))
+        self.execute(f"RENAME TABLE {loaded} TO {stored}{ddl.on}")
+        if ddl.cluster:
+            self._each(ddl.dropped(f"loading_{table.name}"))
+            self.execute(ddl.distributed(f"side_{table.name}", quoted(table.key)))
+        shown = ddl.place(f"side_{table.name}")
+        self.execute(ddl.view(quoted(table.name), f"SELECT * FROM {shown}"))
 
     def unload(self, name: str) -> None:
         quoted = self.words.quoted
-        self.execute(f"DROP VIEW IF EXISTS {self._database}.{quoted(name)}")
-        self.execute(f"DROP TABLE IF EXISTS {self._database}.{quoted(f'side_{name}')} SYNC")
+        self.execute(f"DROP VIEW IF EXISTS {self.ddl.place(quoted(name))}{self.ddl.on}")
+        self._each(self.ddl.dropped(f"side_{name}"))
 
     def has_table(self, namespace: str, name: str) -> bool:
         query = "SELECT 1 FROM system.tables WHERE database = ? AND name = ?"
@@ -475,37 +470,60 @@ class ClickHouseEngine:
 
     def index_state(self, table: str) -> IndexState:
         """Parts that were written after the index was declared have it; older ones may not."""
+        own = (self._database, f"{table}{self.ddl.ending}")
+        system = self.ddl.system
+        if self.ddl.myscale:
+            return self._myscale_state(own)
         declared = self.rows(
-            "SELECT 1 FROM system.data_skipping_indices WHERE database = ? AND table = ?"
-            f" AND name = '{_INDEX}'",
-            (self._database, table),
+            f"SELECT 1 FROM {system('data_skipping_indices')} WHERE database = ? AND table = ?"
+            f" AND name = '{INDEX}'",
+            own,
         )
         if not declared:
             return IndexState("none")
         running = self.rows(
-            "SELECT parts_to_do, latest_fail_reason FROM system.mutations WHERE database = ?"
+            f"SELECT parts_to_do, latest_fail_reason FROM {system('mutations')} WHERE database = ?"
             " AND table = ? AND NOT is_done",
-            (self._database, table),
+            own,
         )
         if running:
             left, failed = running[0]
             state = "stale" if failed else "building"
             return IndexState(state, failed or f"{left} parts to do")
         without = self.rows(
-            "SELECT count(*) FROM system.parts WHERE database = ? AND table = ? AND active"
+            f"SELECT count(*) FROM {system('parts')} WHERE database = ? AND table = ? AND active"
             " AND secondary_indices_compressed_bytes = 0 AND rows > 0",
-            (self._database, table),
+            own,
         )[0][0]
         return IndexState("stale", f"{without} parts lack it") if without else IndexState("built")
 
-    def build_index(self, table: str) -> None:
-        place = f"{self._database}.{table}"
-        (dim,) = self.rows(f"SELECT length(embedding) FROM {place} LIMIT 1")[0]
-        self.execute(
-            f"ALTER TABLE {place} ADD INDEX IF NOT EXISTS {_INDEX} embedding TYPE"
-            f" vector_similarity('hnsw', 'cosineDistance', {dim}, 'bf16', 32, 128)"
+    def _myscale_state(self, own: Sequence[Any]) -> IndexState:
+        """As MyScale's own table of vector indexes has it: Built, InProgress, Error."""
+        rows = self.rows(
+            f"SELECT status FROM {self.ddl.system('vector_indices')} WHERE database = ?"
+            f" AND table = ? AND name = '{INDEX}'",
+            own,
         )
-        self.execute(f"ALTER TABLE {place} MATERIALIZE INDEX {_INDEX} SETTINGS mutations_sync = 1")
+        states = {str(status) for (status,) in rows}
+        if not states:
+            return IndexState("none")
+        if states == {"Built"}:
+            return IndexState("built")
+        if "Error" in states:
+            return IndexState("stale", "MyScale says: Error")
+        return IndexState("building", f"MyScale says: {min(states)}")
+
+    def build_index(self, table: str) -> None:
+        found = self.rows(f"SELECT length(embedding) FROM {self._database}.{table} LIMIT 1")
+        if not found:
+            return
+        if self.ddl.myscale:
+            state = self.index_state(table).state
+            if state == "building":
+                return
+            if state == "stale":
+                self.execute(self.ddl.unindexed(table))
+        self._each(self.ddl.index(table, int(found[0][0])))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -556,9 +574,6 @@ _READING = {"join_use_nulls": 1, "readonly": 2, "allow_ddl": 0, "allow_introspec
 _KEYS = 1_000
 _BLOCK = 1_000
 """Vectors that are read at a time."""
-
-_INDEX = "embedding_index"
-_LIVE = ", (record IS NOT NULL AND state IN ('indexed', 'unchanged', 'moved')) AS live"
 
 
 def _is_alive(holder: str, _since: int, seen: int) -> bool:
@@ -649,23 +664,6 @@ def _decoded(row: Sequence[Any]) -> Row:
     )
 
 
-def physical(table: Table) -> Iterator[Column]:
-    """The columns of a table on ClickHouse: a histogram is three of them."""
-    for column in table.columns:
-        if column.kind != "histogram":
-            yield column
-            continue
-        yield Column("bins", "integers")
-        yield Column("counts", "integers")
-        yield Column("total", "integer")
-
-
-def definition(column: Column) -> str:
-    """A column as ``CREATE TABLE`` has it."""
-    kind = "Array(UInt16)" if column.name in ("bins", "counts") else _TYPES[column.kind]
-    return f"{column.name} {f'Nullable({kind})' if column.nullable else kind}"
-
-
 def physical_row(table: Table, row: Row) -> Row:
     """A row as ClickHouse's columns have it."""
     out: list[Any] = []
@@ -683,7 +681,9 @@ def _connected(address: Address) -> Any:
         import clickhouse_connect
     except ImportError as error:
         raise MissingExtraError("a library on ClickHouse", "clickhouse") from error
-    settings = {"mutations_sync": 1, "lightweight_deletes_sync": 2}
+    settings: dict[str, Any] = {"mutations_sync": 1, "lightweight_deletes_sync": 2}
+    if "cluster" in address.options:  # rows are there when an insert returns; joins see all shards
+        settings |= {"distributed_foreground_insert": 1, "distributed_product_mode": "global"}
     if address.scheme == "chdb":
         try:
             client = clickhouse_connect.get_client(interface="chdb", path=address.path)

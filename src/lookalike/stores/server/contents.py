@@ -1,4 +1,4 @@
-"""What a library holds, row by row, in a folder and on a server alike, so that both can be compared.
+"""What a library holds, row by row, in a folder and on a server alike, so that they compare.
 
 Rows are as ``layout`` has them. A checksum is the sum, modulo 2^64, of BLAKE2b of 8 bytes of every
 row: in whatever order two sides give their rows, equal rows have equal sums.

@@ -106,15 +106,15 @@ class Nearest:
     def _number(self, space: Space | None) -> int:
         return self._store.space_number(space or self._space)
 
-    def count(self, allowed: Allowed) -> int:
-        """How many records may be found."""
+    def count(self, allowed: Allowed, held: int | None = None) -> int:
+        """How many records may be found; ``held``: of those left out so many otherwise would."""
         key = allowed.where, allowed.shown
         if key not in self._counts:
             every = Allowed(allowed.where, allowed.shown, allowed.labelled_by)
             where = self._allowed(every, "v.id")
             query = f"SELECT count(*) FROM {self._table} AS v WHERE {where.text}"
             self._counts[key] = int(self._engine.rows(query, where.values)[0][0])
-        return self._counts[key] - self._inside(allowed)
+        return self._counts[key] - (self._inside(allowed) if held is None else held)
 
     def _inside(self, allowed: Allowed) -> int:
         """How many of those left out would be allowed."""
@@ -133,17 +133,19 @@ class Nearest:
         """By cosine; with several vectors by the one that a record is least alike."""
         each = [self._words.cosine_distance("v.embedding", vector) for vector in vectors]
         if not exact and len(vectors) == 1 and self._is_indexed(allowed):
-            found = self._found(each[0], f"{self._table} AS v", 4 * k + MORE, allowed)
+            near = self._words.indexed_distance("v.embedding", vectors[0])
+            found = self._found(near, f"{self._table} AS v", 4 * k + MORE, allowed)
             if len(found) >= k:
                 return Candidates([id_ for id_, _ in found], exact=False)
         return self._exact(self._largest(each), f"{self._table} AS v", k, allowed, _flat)
 
     def _is_indexed(self, allowed: Allowed) -> bool:
-        return (
-            self._engine.index_state(self._table).usable
-            and self.count(Allowed(allowed.where, allowed.shown, allowed.labelled_by))
-            >= LEAST_INDEXED
-        )
+        every = Allowed(allowed.where, allowed.shown, allowed.labelled_by)
+        return self.count(every, 0) >= LEAST_INDEXED and self._has_index
+
+    @cached_property
+    def _has_index(self) -> bool:
+        return self._engine.index_state(self._table).usable
 
     def by_colours(
         self,

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -92,6 +93,7 @@ class ServerStore(ServerSideTables):
         self._write = write
         self.marks: Sequence[str] = ()
         """Settings that get the version's number with it."""
+        self._asked: dict[str, Any] | None = None
         try:
             self._open(write)
         except BaseException:
@@ -128,9 +130,27 @@ class ServerStore(ServerSideTables):
         self.engine.discard([*TABLES, *spaces])
         self.engine.close()
 
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """Within, what holds for the whole library is asked once: one search wants it often."""
+        self._asked = {} if self._asked is None else self._asked
+        try:
+            yield
+        finally:
+            self._asked = None
+
+    def _once(self, name: str, ask: Callable[[], Any]) -> Any:
+        if self._asked is None:
+            return ask()
+        if name not in self._asked:
+            self._asked[name] = ask()
+        return self._asked[name]
+
     def settings(self) -> dict[str, str]:
         """What is set, by name."""
-        return dict(self.engine.rows("SELECT name, value FROM _settings"))
+        query = "SELECT name, value FROM _settings"
+        settings: dict[str, str] = self._once("settings", lambda: dict(self.engine.rows(query)))
+        return settings
 
     def _set(self, name: str, value: str) -> None:
         self.engine.put(SETTINGS, [(name, value)])
@@ -142,8 +162,7 @@ class ServerStore(ServerSideTables):
 
     def version(self) -> int:
         """A number that changes whenever something was committed."""
-        rows = self.engine.rows("SELECT value FROM _settings WHERE name = 'version'")
-        return int(rows[0][0]) if rows else 0
+        return int(self.settings().get("version", 0))
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -165,8 +184,7 @@ class ServerStore(ServerSideTables):
 
     def space_number(self, space: Space) -> int:
         """The number under which a space's classes and parts are kept."""
-        rows = self.engine.rows("SELECT number FROM _spaces WHERE name = ?", (space.name,))
-        return int(rows[0][0])
+        return next(number for number, one in self._spaces() if one.name == space.name)
 
     def require_space(self, space: Space) -> None:
         """Raise LibraryError if the library has vectors, and none in this very space."""
@@ -573,20 +591,26 @@ class ServerStore(ServerSideTables):
     def spaces(self) -> list[Space]:
         """The spaces of the library, its default first."""
         chosen = self.settings().get("space")
-        rows = self.engine.rows(
-            "SELECT encoder, weights_digest, preprocessing, dim, name FROM _spaces ORDER BY number"
+        return sorted((one for _, one in self._spaces()), key=lambda one: one.name != chosen)
+
+    def _spaces(self) -> list[tuple[int, Space]]:
+        """The spaces in the order in which they came, with their numbers."""
+        query = (
+            "SELECT number, encoder, weights_digest, preprocessing, dim FROM _spaces"
+            " ORDER BY number"
         )
-        first = sorted(rows, key=lambda row: row[-1] != chosen)
-        return [Space(*row[:-1]) for row in first]
+        rows = self._once("spaces", lambda: self.engine.rows(query))
+        return [(number, Space(*row)) for number, *row in rows]
 
     def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
         """Vectors and histograms of all records, which are fetched when they are looked at."""
         return self.vectors(space), self.histograms()
 
     def vectors(self, space: Space, ids: Sequence[UUID] | None = None) -> VectorTable:
-        """The vectors of a space in the order of indexing, of some records or of all.
+        """The vectors of a space: of all records, in the order of indexing, or of some live ones.
 
-        Those of all are fetched when they are first looked at.
+        Those of all are fetched when they are first looked at. Who names records knows that they
+        have a file now.
         """
         table = vectors_of(space).name
         select = f"SELECT t.id, t.embedding FROM {table} AS t"
@@ -594,9 +618,9 @@ class ServerStore(ServerSideTables):
             own = _ids(self._numbers(f"SELECT t.id FROM {table} AS t", "t.id"))
             fetch = partial(self._all_vectors, select, own, space.dim)
             return VectorTable(own, Fetched(len(own), fetch), self._live(own), space.dim)
-        rows = list(self._numbers(select, "t.id", ids))
+        rows = list(self._of(ids, f"{select} WHERE t.id IN {{ids}}"))
         parts = [np.stack([np.asarray(row[1], np.float16) for row in rows])] if rows else []
-        return VectorTable(_ids(rows), parts, self._live(_ids(rows)), space.dim)
+        return VectorTable(_ids(rows), parts, np.ones(len(rows), bool), space.dim)
 
     def _all_vectors(self, select: str, ids: IdArray, dim: int) -> NDArray[np.float16]:
         rows = self._numbers(select, "t.id")
@@ -604,17 +628,17 @@ class ServerStore(ServerSideTables):
         return vectors_on_disk(len(ids), dim, found)
 
     def histograms(self, ids: Sequence[UUID] | None = None) -> HistogramTable:
-        """The histograms in the order of indexing, as ``vectors`` has it."""
+        """The histograms of all records, or of some, as ``vectors`` has it."""
         columns = self.engine.words.histogram_columns("t.")
         select = f"SELECT t.record, {columns} FROM _histograms AS t"
         if ids is None:
             own = _ids(self._numbers("SELECT t.record FROM _histograms AS t", "t.record"))
             fetch = partial(self._all_histograms, select, own)
             return HistogramTable(own, Fetched(len(own), fetch), self._live(own))
-        rows = list(self._numbers(select, "t.record", ids))
+        rows = list(self._of(ids, f"{select} WHERE t.record IN {{ids}}"))
         found = [self.engine.words.histogram(row[1:]) for row in rows]
         parts = [histograms_in_order(found)] if found else []
-        return HistogramTable(_ids(rows), parts, self._live(_ids(rows)))
+        return HistogramTable(_ids(rows), parts, np.ones(len(rows), bool))
 
     def _all_histograms(self, select: str, ids: IdArray) -> HistogramPart:
         rows = self._in_order(ids, self._numbers(select, "t.record"))
@@ -633,26 +657,21 @@ class ServerStore(ServerSideTables):
 
     def logits(self, space: Space, ids: Sequence[UUID] | None = None) -> LogitTable:
         """The highest class logits of a space; no rows if its encoder has no classes."""
-        rows = list(
-            self._numbers(
-                "SELECT t.record, t.classes, t.logits FROM _classes AS t",
-                "t.record",
-                ids,
-                f"t.space = {self.space_number(space)}",
-            )
-        )
-        own = _ids(rows)
-        classes, logits = _class_arrays([row[1:] for row in rows])
-        return LogitTable(own, classes, logits, self._live(own))
-
-    def _numbers(
-        self, select: str, id_: str, ids: Sequence[UUID] | None = None, where: str = "1 = 1"
-    ) -> Iterator[Row]:
-        """Rows of a table of numbers, in the order of indexing."""
-        joined = f"{select} JOIN _records ON _records.id = {id_} WHERE {where}"
+        select = "SELECT t.record, t.classes, t.logits FROM _classes AS t"
+        where = f"t.space = {self.space_number(space)}"
         if ids is None:
-            return self.engine.stream(f"{joined} ORDER BY _records.number")
-        return self._of(ids, f"{joined} AND {id_} IN {{ids}} ORDER BY _records.number")
+            rows = list(self._numbers(select, "t.record", where))
+            live = self._live(_ids(rows))
+        else:
+            rows = list(self._of(ids, f"{select} WHERE {where} AND t.record IN {{ids}}"))
+            live = np.ones(len(rows), bool)
+        return LogitTable(_ids(rows), *_class_arrays([row[1:] for row in rows]), live)
+
+    def _numbers(self, select: str, id_: str, where: str = "1 = 1") -> Iterator[Row]:
+        """Rows of a table of numbers of all records, in the order of indexing."""
+        return self.engine.stream(
+            f"{select} JOIN _records ON _records.id = {id_} WHERE {where} ORDER BY _records.number"
+        )
 
     def _live(self, ids: IdArray) -> NDArray[np.bool_]:
         """Which of these records have a file now, bool (n,)."""
