@@ -1,4 +1,4 @@
-"""What is no address of a server is told without the credentials in it, however they are written."""
+"""What is no address of a server is told without its credentials, however they are written."""
 
 from __future__ import annotations
 
