@@ -13,6 +13,7 @@
     │   ├── LibraryLockedError         another process is writing to it
     │   └── StorageError               the disk is full, or refuses to be written
     ├── NothingDoneError           1   a run found nothing that it could do
+    ├── ClusterError               1   workers of a cluster cannot be had, or gave up
     └── MissingExtraError          1   an optional dependency is not installed
 
 Every message is one line that says what, where, the value, and the cure.
@@ -74,6 +75,10 @@ class StorageError(LibraryError):
 
 class NothingDoneError(LookalikeError):
     """A run found nothing that it could do."""
+
+
+class ClusterError(LookalikeError):
+    """Workers of a cluster cannot be had, differ from this process, or gave up."""
 
 
 class MissingExtraError(LookalikeError):

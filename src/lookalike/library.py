@@ -29,10 +29,11 @@ from lookalike.pipeline import (
     Progress,
     Silence,
     Stopwatch,
+    Work,
     encoder_of,
     index,
 )
-from lookalike.places import absolute, is_url
+from lookalike.places import absolute, is_remote
 from lookalike.present.captions import contact_sheet
 from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
@@ -219,17 +220,18 @@ class Library:
         source: PictureSource,
         options: config.IndexOptions = config.IndexOptions(),
         progress: Progress | None = None,
+        work: Work | None = None,
     ) -> IndexReport:
         """Index what a source has (see ``sources``): folders, shards, tables of URLs.
 
         As ``add``, which makes a source of its paths. What lies at the source's places gets vectors
-        of the library's other spaces too.
+        of the library's other spaces too. ``work``: see ``pipeline.index``; it may be elsewhere.
         """
         with self._home.errors(), self._filling() as store:
             encoder = self._given_encoder or self._own_encoder(store, options)
             further = self._further_encoders(store, options)  # before hours of work
             labelling = _labelling((encoder, *further), options)
-            report = index(store, encoder, source, options, progress)
+            report = index(store, encoder, source, options, progress, work)
             filled = [fill(store, one, source.places, options, progress) for one in further]
             report = replace(report, filled=tuple(filled))
             if labelling and (options.tiles or store.parts_seen(labelling.spec.space)):
@@ -488,7 +490,7 @@ class Library:
         where = absolute(os.fspath(path))
         with self._home.errors():
             known = self._reader().find_path(where)
-            if known is not None or is_url(where):
+            if known is not None or is_remote(where):
                 return known[0] if known else None
             try:
                 file = read_again(FileEntry(where, 0, 0))
@@ -1144,9 +1146,9 @@ def _labelling(encoders: Sequence[Encoder], options: config.IndexOptions) -> Enc
 
 
 def _roots(paths: Sequence[str]) -> list[str]:
-    """Absolute paths of what lies on disk, which must exist, and beginnings of URLs."""
-    urls = [path for path in paths if is_url(path)]
-    return [*urls, *absolute_roots(path for path in paths if not is_url(path))]
+    """Absolute paths of what lies on disk, which must exist, and beginnings of remote paths."""
+    urls = [path for path in paths if is_remote(path)]
+    return [*urls, *absolute_roots(path for path in paths if not is_remote(path))]
 
 
 def _as_term(source: Source) -> Term:

@@ -111,11 +111,14 @@ def index(
     source: Source,
     options: IndexOptions = IndexOptions(),
     progress: Progress | None = None,
+    work: Work | None = None,
 ) -> IndexReport:
     """Bring ``store`` up to date with the images of ``source``.
 
-    Raises NothingDoneError if there is no image to be found or none could be read.
+    ``work`` reads, decodes and encodes them; by default threads of this process do. Raises
+    NothingDoneError if there is no image to be found or none could be read.
     """
+    work = work or partial(in_threads, store=store)
     progress = progress or Silence()
     run = store.run(encoder.spec.space, source.roots)
     watch = Stopwatch(progress)
@@ -135,7 +138,7 @@ def index(
     progress.start(to_read)
     # 3. Read, decode, encode and commit that.
     try:
-        done = outcomes(source.supply(run.to_read()), to_read, store, encoder, options)
+        done = work(source, run.to_read(), to_read, encoder, options)
         for batch in batched_in_time(done, options.commit_batch):
             with watch.within("commit"):
                 run.put(batch)
@@ -148,6 +151,33 @@ def index(
     report = IndexReport(run.counts(), to_read, forgotten, seconds=watch.seconds())
     _require_something(report, source.name, images)
     return report
+
+
+class Work(Protocol):
+    """Reads, decodes and encodes pictures, wherever that is done."""
+
+    def __call__(
+        self,
+        source: Source,
+        entries: Iterable[FileEntry],
+        count: int,
+        encoder: Encoder,
+        options: IndexOptions,
+    ) -> Iterator[Outcome | None]:
+        """What each of ``count`` entries gave; None where what there is is to be committed."""
+
+
+def in_threads(
+    source: Source,
+    entries: Iterable[FileEntry],
+    count: int,
+    encoder: Encoder,
+    options: IndexOptions,
+    *,
+    store: Store,
+) -> Iterator[Outcome | None]:
+    """Work that threads of this process do; of what ``store`` has only the content is read."""
+    return outcomes(source.supply(entries), count, store, encoder, options)
 
 
 class Stopwatch:
@@ -319,7 +349,7 @@ def read_and_encode(
     budget: MemoryBudget,
 ) -> list[Outcome]:
     """What a few pictures gave; they are encoded together."""
-    return _encoded(
+    return encode_analysed(
         [analyse(picture, known, encoder.prepare, limits, budget) for picture in pictures], encoder
     )
 
@@ -366,7 +396,8 @@ def describe(
     )
 
 
-def _encoded(batch: list[Analysed | Outcome], encoder: Encoder) -> list[Outcome]:
+def encode_analysed(batch: Sequence[Analysed | Outcome], encoder: Encoder) -> list[Outcome]:
+    """What decoded images give, all encoded together, in their order."""
     squares = [item.pixels if isinstance(item, Analysed) else None for item in batch]
     done: list[Outcome] = []
     for item, own in zip(batch, encode_ready(squares, encoder), strict=True):

@@ -1,4 +1,4 @@
-"""Where a picture lies, as its path tells: on disk, at a URL, or in an archive."""
+"""Where a picture lies, as its path tells: on disk, at a URL, in an object store or an archive."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 
 _URL = re.compile(r"https?://", re.I)
+_OBJECT = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]+://", re.I)
 _ARCHIVE = re.compile(r"\.(?:tar|tar\.gz|tgz)\Z", re.I)
 
 
@@ -14,9 +15,19 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
+def is_object(path: str) -> bool:
+    """Whether a path is that of a picture in an object store, like ``s3://bucket/cat.jpg``."""
+    return _OBJECT.match(path) is not None
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL, or lies in an object store."""
+    return is_url(path) or is_object(path)
+
+
 def is_archive(path: str) -> bool:
-    """Whether a path is that of a tar archive, by its name."""
-    return not is_url(path) and _ARCHIVE.search(path) is not None
+    """Whether a path is that of a tar archive on disk, by its name."""
+    return not is_remote(path) and _ARCHIVE.search(path) is not None
 
 
 def in_archive(path: str) -> tuple[str, str] | None:
@@ -24,7 +35,7 @@ def in_archive(path: str) -> tuple[str, str] | None:
 
     A folder may be called like an archive; what lies in it is on disk.
     """
-    if is_url(path) or ".t" not in path.lower():
+    if is_remote(path) or ".t" not in path.lower():
         return None
     for slash in (found.start() for found in re.finditer("/", path)):
         archive = path[:slash]
@@ -34,13 +45,13 @@ def in_archive(path: str) -> tuple[str, str] | None:
 
 
 def absolute(path: str) -> str:
-    """An absolute path on disk, or the URL as it is."""
-    return path if is_url(path) else os.path.abspath(path)
+    """An absolute path on disk, or the URL or place in an object store as it is."""
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 def file_of(path: str) -> str | None:
-    """The file on disk that holds a picture: itself, or its archive; None for a URL."""
-    if is_url(path):
+    """The file on disk that holds a picture: itself, or its archive; None for a remote one."""
+    if is_remote(path):
         return None
     member = in_archive(path)
     return member[0] if member else path

@@ -731,3 +731,33 @@ def test_urls_are_indexed_into_servers(
         assert library.add_space(ToyEncoder("other")).added == 2
         with pytest.raises(InputError, match="beside a library in a folder only"):
             _ = library.originals
+
+
+# -- several processes -----------------------------------------------------------------------------
+
+
+def test_processes_that_share_a_table_keep_to_its_limits_together(
+    site: Site, tmp_path: Path
+) -> None:
+    site.hold_seconds = 0.05
+    names = [f"ok/{number}.png" for number in range(24)]
+    source = of(site, tmp_path, names, fetching=Fetching(per_host=4, gap_ms=20))
+    entries: list[Any] = list(source.found())
+    shares = [source.shared_by(2), source.shared_by(2)]
+
+    def fetch(number: int) -> None:
+        for one in shares[number].supply(entries[number::2]):
+            if one is not None:
+                one.read()
+
+    threads = [threading.Thread(target=fetch, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(urlsplit(one.path).path for one in site.requests) == sorted(
+        f"/{n}" for n in names
+    )
+    assert 1 < site.most_at_once <= 4
+    taken = site.requests[-1].at - site.requests[0].at
+    assert taken >= 22 * 0.02  # 12 each, 40 ms apart

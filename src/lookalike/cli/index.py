@@ -11,6 +11,12 @@ from typing import Any
 from tqdm import tqdm
 
 from lookalike.cli.output import add_library_option, talk
+from lookalike.cli.scale import (
+    add_cluster_options,
+    check_cluster_options,
+    index_parts,
+    working,
+)
 from lookalike.config import Fetching, IndexOptions, Limits
 from lookalike.errors import InputError
 from lookalike.library import Library
@@ -49,6 +55,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SIZE",
         help="keep below this, like 2GB: large pictures wait for each other",
     )
+    add_cluster_options(parser, positive, amount)
     parser.set_defaults(run=run)
 
 
@@ -174,8 +181,12 @@ def fetching_of(options: argparse.Namespace) -> Fetching:
 def run(options: argparse.Namespace) -> int:
     """Index, and print what became of the files."""
     _check_source(options)
-    library = Library.open(options.library, create=True)
-    index_options = IndexOptions(
+    check_cluster_options(options)
+    return _into_parts(options) if options.parts else _into_library(options)
+
+
+def _index_options(options: argparse.Namespace) -> IndexOptions:
+    return IndexOptions(
         limit=options.limit,
         hidden=options.hidden,
         prune=options.prune,
@@ -188,15 +199,36 @@ def run(options: argparse.Namespace) -> int:
         limits=Limits(options.max_megapixels, options.max_megabytes),
         fetching=fetching_of(options),
     )
+
+
+def _into_parts(options: argparse.Namespace) -> int:
+    how = _index_options(options)
+    source = _source(Library.open(create=True), options, how)  # of which nothing is made
+    report = index_parts(options, how, source, Bar())
+    print(summary(report))
+    tell_rows(source)
+    _tell_rate(report)
+    talk(f"{report.total(State.INDEXED)} records written to parts in {options.parts}")
+    return 0
+
+
+def _tell_rate(report: IndexReport) -> None:
+    if report.images_read and sys.stderr.isatty():
+        seconds = max(report.seconds.get("read", 0.0), 1e-3)
+        rate = report.images_read / seconds
+        talk(f"{report.images_read} files read in {seconds:.0f} s, {rate:.0f} a second")
+
+
+def _into_library(options: argparse.Namespace) -> int:
+    library = Library.open(options.library, create=True)
+    index_options = _index_options(options)
     with library:
         source = _source(library, options, index_options)
-        report = library.add_from(source, index_options, Bar())
+        with working(options) as work:
+            report = library.add_from(source, index_options, Bar(), work)
         print(summary(report))
         tell_rows(source)
-        if report.images_read and sys.stderr.isatty():
-            seconds = max(report.seconds.get("read", 0.0), 1e-3)
-            rate = report.images_read / seconds
-            talk(f"{report.images_read} files read in {seconds:.0f} s, {rate:.0f} a second")
+        _tell_rate(report)
         for one in report.filled:
             _tell_filled(one, f"space {one.space.name}: {one.added} records got a vector")
         if report.tiled is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from lookalike.errors import InputError
-from lookalike.places import is_url
+from lookalike.places import is_remote
 from lookalike.stores.labels import label_name
 from lookalike.types import LIVE_STATES, LedgerRow, as_text
 
@@ -139,7 +139,7 @@ def _rows(path: str, folder: str, reader: Iterator[list[str]]) -> Iterator[Label
                 f"{path}: entry {number} has no {'label' if own else 'path'};"
                 " every line needs both, leave out pictures without a label"
             )
-        full = own if is_url(own) else _below(folder, own)
+        full = own if is_remote(own) else _below(folder, own)
         try:
             yield LabelRow(full, label_name(label), number)
         except InputError as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from lookalike.errors import MissingExtraError
-from lookalike.exchange.selection import Piece, Row, Selection
+from lookalike.exchange.selection import ExportOptions, Piece, Row
 from lookalike.types import FloatArray, Space, as_text
 from lookalike.version import __version__
 
@@ -40,7 +40,23 @@ def identity(space: Space) -> dict[str, Any]:
     }
 
 
-def schema_of(selection: Selection) -> Any:
+class Form(Protocol):
+    """What decides the columns of an export; a Selection has it."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def by(self) -> str: ...
+
+    @property
+    def options(self) -> ExportOptions: ...
+
+    @property
+    def shows_classes(self) -> bool: ...
+
+
+def schema_of(selection: Form) -> Any:
     """The Arrow schema of an export, with its metadata."""
     pyarrow, _ = arrow()
     fields = _fields(pyarrow, selection)
@@ -58,7 +74,7 @@ def schema_of(selection: Selection) -> Any:
     return pyarrow.schema(fields, metadata)
 
 
-def _fields(pa: Any, selection: Selection) -> list[Any]:
+def _fields(pa: Any, selection: Form) -> list[Any]:
     options = selection.options
     number = pa.float16() if options.half else pa.float32()
     columns = {"id": pa.string(), "content_hash": pa.string(), "foreign_id": pa.string()}

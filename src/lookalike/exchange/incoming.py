@@ -46,6 +46,9 @@ MOST_TEXT_BYTES = 64 * 1024
 MOST_THUMBNAIL_BYTES = 2**20
 """A JPEG of 256 x 256 pixels has some 10 KB."""
 
+_STORE = re.compile(r"(?:s3a?|gc?s|az|abfss?|adl|oss|hdfs)://", re.IGNORECASE)
+"""Places in object stores; another kind, like file://, is no place that a file may name."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -106,7 +109,7 @@ def place_of(where: str | None, name: str, source: Path) -> str:
 
     ``imported:FILE/NAME`` is no path of a file system: no folder that is indexed holds it.
     """
-    if where and (is_url(where) or where.startswith("/")):
+    if where and (is_url(where) or _STORE.match(where) or where.startswith("/")):
         return where
     return f"imported:{source.name}/{name}"
 

@@ -24,7 +24,7 @@ from typing import Literal
 from uuid import UUID
 
 from lookalike.errors import InputError
-from lookalike.places import in_archive, is_url
+from lookalike.places import in_archive, is_remote
 from lookalike.types import Crop
 
 _PREFIXED = re.compile(r"(?P<sign>[+-])?(?:(?P<weight>\d+(?:\.\d+)?|\.\d+)\*)?(?P<rest>.*)", re.S)
@@ -80,7 +80,7 @@ def _guessed(
 ) -> Term:
     if _is_uuid(rest):
         return _id_term(text, rest, weight, crop)
-    if _is_picture(rest, exists) or is_url(rest):
+    if _is_picture(rest, exists) or is_remote(rest):
         return Term(text, "file", rest, weight, crop)
     if crop or os.sep in rest or _LIKE_A_FILE.fullmatch(rest):
         raise InputError(f"{text}: no such file, and not a record id; check the path")
@@ -92,7 +92,7 @@ def _is_picture(value: str, exists: Callable[[str], bool]) -> bool:
 
     Nobody can tell whether a URL exists; one that ends like a crop has one.
     """
-    if is_url(value):
+    if is_remote(value):
         return _CROPPED.fullmatch(value) is None
     member = in_archive(value)
     return exists(value) or (member is not None and exists(member[0]) and value[-1:] != "]")

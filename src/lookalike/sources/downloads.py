@@ -70,6 +70,20 @@ class Downloads:
         load_httpx()
         self._fetching, self._limits, self._keep = fetching, limits, keep
 
+    def shared_by(self, processes: int) -> Downloads:
+        """The same for one of several processes, which together keep to the limits.
+
+        No more of them than the limits allow may ask at a time: each has one connection at least.
+        """
+        how = self._fetching
+        share = replace(
+            how,
+            connections=max(1, how.connections // processes),
+            per_host=max(1, how.per_host // processes),
+            gap_ms=how.gap_ms * processes,
+        )
+        return Downloads(share, self._limits, self._keep)
+
     def supply(self, jobs: Iterable[Job]) -> Iterator[Supplied | None]:
         """The pictures as they come; None every few seconds, and when all wait to be read."""
         jobs, waiting, told = iter(jobs), 0, time.monotonic()

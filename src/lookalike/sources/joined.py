@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lookalike.config import Limits
-from lookalike.places import is_archive
+from lookalike.places import is_archive, is_object
 from lookalike.sources.base import Source, Supplied
 from lookalike.sources.folders import FolderSource
 from lookalike.types import FileEntry, PassedOver
@@ -55,14 +55,21 @@ def source_of(
     limits: Limits = Limits(),
     id_field: str | None = None,
 ) -> Source:
-    """The pictures in folders, files and tar shards; raises InputError for what does not exist.
+    """The pictures in folders, files, tar shards and object stores.
+
+    Raises InputError for what does not exist.
 
     A path that ends in .tar, .tar.gz or .tgz is a shard (see ``ShardSource``), but one in a folder
     is not: shards are named themselves.
     """
+    objects = [path for path in paths if is_object(path)]
     shards = [path for path in paths if is_archive(path) and not os.path.isdir(path)]
-    others = [path for path in paths if path not in shards]
+    others = [path for path in paths if path not in {*objects, *shards}]
     sources: list[Source] = []
+    if objects:
+        from lookalike.sources.objects import ObjectSource  # and even fewer have these
+
+        sources.append(ObjectSource(objects, hidden=hidden, limits=limits))
     if shards:
         from lookalike.sources.shards import ShardSource  # most runs have none
 

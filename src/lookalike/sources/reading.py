@@ -11,9 +11,8 @@ from enum import Enum, auto
 from lookalike.config import Fetching, Limits
 from lookalike.decode import ReadFile, read
 from lookalike.errors import ImageError
-from lookalike.places import in_archive, is_url
+from lookalike.places import in_archive, is_object, is_url
 from lookalike.sources.base import Supplied
-from lookalike.sources.folders import on_disk
 from lookalike.types import FileEntry, Reason
 
 
@@ -24,7 +23,7 @@ def read_again(
     kept: str | None = None,
     download: bool = False,
 ) -> ReadFile:
-    """A picture from its path: a file, a member of an archive, a URL.
+    """A picture from its path: a file, a member of an archive, an object of a store, a URL.
 
     ``kept``: the path of its kept original, which is read instead; ``download``: whether a URL is
     asked for otherwise. Raises ImageError where the picture cannot be had now.
@@ -37,6 +36,10 @@ def read_again(
         from lookalike.sources.urls import fetch_again  # searches go without an HTTP client
 
         return fetch_again(entry, limits)
+    if is_object(entry.path):
+        from lookalike.sources.objects import read_object
+
+        return read_object(entry, limits)
     if member := in_archive(entry.path):
         from lookalike.sources.shards import read_member
 
@@ -89,5 +92,5 @@ def _way(entry: FileEntry, kept: str | None) -> _Way:
 
 def _here(entry: FileEntry, kept: str | None, limits: Limits) -> Supplied:
     if kept is None:
-        return on_disk(entry, limits)
+        return Supplied(entry, lambda: read_again(entry, limits))
     return Supplied(entry, lambda: replace(read(kept, limits), entry=entry))

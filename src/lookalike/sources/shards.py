@@ -191,7 +191,7 @@ def _archive_of(entry: FileEntry) -> str:
 
 def _members(path: str, wanted: dict[str, FileEntry], limits: Limits) -> Iterator[Supplied | None]:
     """What an archive has of ``wanted``, which is taken out of it."""
-    waiting, file = _Waiting(), None if _is_packed(path) else _Shared(path)
+    waiting, file = _Waiting(), None if is_packed(path) else _Shared(path)
     with _opened(path) as (archive, mtime_ns):
         for member in archive:
             entry = wanted.pop(_plain(member.name), None)
@@ -302,7 +302,8 @@ def _opened(path: str) -> Iterator[tuple[tarfile.TarFile, int]]:
         yield archive, FileEntry.of(path, os.fstat(file.fileno())).mtime_ns
 
 
-def _is_packed(path: str) -> bool:
+def is_packed(path: str) -> bool:
+    """Whether an archive is compressed: nothing in it can be read without what is before."""
     with open(path, "rb") as file:
         return file.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import sqlite3
@@ -125,6 +126,12 @@ class UrlTableSource:
     def supply(self, entries: Iterable[FileEntry]) -> Iterator[Supplied | None]:
         """Their pictures as they arrive; those that did not change are only asked after."""
         return self._downloads.supply(map(self._job, entries))
+
+    def shared_by(self, processes: int) -> UrlTableSource:
+        """The same for one of several processes that ask at a time: each has its share."""
+        own = copy.copy(self)
+        own._downloads = self._downloads.shared_by(processes)
+        return own
 
     def _job(self, entry: FileEntry) -> Job:
         known, asked = Validator.of(entry.validator), Validator(self._suffix)

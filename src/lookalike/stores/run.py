@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 
-from lookalike.places import file_of, in_archive, is_url
+from lookalike.places import file_of, in_archive, is_object, is_url
 from lookalike.stores.base import record_id
 from lookalike.stores.schema import transaction
 from lookalike.stores.segments import HISTOGRAMS, vector_series
@@ -303,13 +303,14 @@ class SqliteRun:
 
     def _is_there(self, path: bytes) -> bool:
         """Whether something lies at a path. Of URLs nobody says that nothing does."""
-        member = in_archive(os.fsdecode(path))
-        if member is None:
-            return is_url(os.fsdecode(path)) or os.path.lexists(path)
+        own = os.fsdecode(path)
+        member = in_archive(own)
+        if member is None and not is_object(own):
+            return is_url(own) or os.path.lexists(path)
         if any(prefix < path < after for prefix, after in self._roots):  # listed by this run
             row = self._db.execute("SELECT 1 FROM seen WHERE path = ?", (path,)).fetchone()
             return row is not None
-        return os.path.lexists(member[0])
+        return member is None or os.path.lexists(member[0])
 
     def _is_certain(self, missing: bytes) -> bool:
         """Whether a path is missing for good, not for a drive or folder that cannot be seen now."""

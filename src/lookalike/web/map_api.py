@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Route
 from lookalike.errors import InputError, LookalikeError
 from lookalike.library import Library
 from lookalike.maps import sheets
-from lookalike.places import is_url
+from lookalike.places import is_remote
 from lookalike.query.search import Method
 from lookalike.query.terms import Term, parse_expression
 from lookalike.types import SearchResult, label_dict
@@ -252,7 +252,7 @@ def check_term(term: Term) -> None:
 
     And for a URL, which any page that knows this server could let it fetch.
     """
-    if term.kind == "file" and is_url(term.value):
+    if term.kind == "file" and is_remote(term.value):
         raise InputError(
             f"{term.value}: this page fetches nothing from the web; give a record's id"
         )

@@ -91,9 +91,9 @@ class ServerStore(ServerSideTables):
         self.engine, self.name = engine, engine.name
         self._shares = shares
         self._write = write
+        self._asked: dict[str, Any] | None = None
         self.marks: Sequence[str] = ()
         """Settings that get the version's number with it."""
-        self._asked: dict[str, Any] | None = None
         try:
             self._open(write)
         except BaseException:
