@@ -260,6 +260,7 @@ def test_the_grammar_on_the_page_is_that_of_the_parser() -> None:
 def test_links_and_pictures_exist(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    targets += re.findall(r"^\[[^\]]+\]: ([^#\s]+)", text, re.M)
     local = [target for target in targets if "://" not in target]
     missing = [target for target in local if not os.path.exists(page.parent / target)]
     assert not missing
