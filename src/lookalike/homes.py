@@ -26,10 +26,15 @@ AnyStore = SqliteStore | ServerStore
 
 
 class Home(Protocol):
-    """A place of a library. ``name``: for messages; ``derived``: for what can be made anew."""
+    """A place of a library.
+
+    ``name``: for messages; ``derived``: for what can be made anew; ``own``: the folder on this
+    machine into which nobody else writes.
+    """
 
     name: str
     derived: Path
+    own: Path
 
     def exists(self) -> bool:
         """Whether there is a library."""
@@ -46,7 +51,7 @@ class FolderHome:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name, self.derived = str(folder), folder / "derived"
+        self.name, self.derived, self.own = str(folder), folder / "derived", folder
 
     def exists(self) -> bool:
         return is_library(self.folder)
@@ -67,6 +72,7 @@ class ServerHome:
         place = f"{address.name}#{address.namespace}"
         own = hashlib.sha256(place.encode()).hexdigest()[:16]
         self.derived = config.cache_folder() / "servers" / own
+        self.own = Path(address.path) if address.scheme == "chdb" else self.derived
 
     def exists(self) -> bool:
         engine = connected(self._address)

@@ -152,6 +152,11 @@ class Library:
             return self._home.folder
         raise InputError(f"{self.name}: is on a server; this needs a library in a folder")
 
+    @property
+    def own_folder(self) -> Path:
+        """The folder here into which only the library writes; of one on a server, its caches'."""
+        return self._home.own
+
     def close(self) -> None:
         """Release the library's files. Closing twice is harmless."""
         if self._store is not None:

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
             tables = archive.add_tables(library, steps)
         for one in tables:
             talk(f"{one.table.name}: {one.table.rows:,} rows, {one.matched:,} of these photos")
-        talk(f"{len(library)} photos in {library.folder}; for example")
+        talk(f"{len(library)} photos in {library.name}; for example")
         for line in examples(library, options.library):
             talk(f"  {line}")
     return 0
