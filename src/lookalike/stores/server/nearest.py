@@ -76,7 +76,7 @@ class Nearest:
         rows = self._engine.rows(
             "SELECT id FROM _records WHERE id NOT IN (SELECT record FROM _files WHERE live)"
         )
-        return [UUID(bytes=id_.bytes) for (id_,) in rows]
+        return [id_ for (id_,) in rows]
 
     def _allowed(self, allowed: Allowed, id_: str) -> Sql:
         """A condition for rows whose record stands in the column ``id_``."""
@@ -212,7 +212,7 @@ class Nearest:
             f" AND {where.text} ORDER BY s DESC, d LIMIT {2 * k + 64}",
             where.values,
         )
-        return Candidates([UUID(bytes=row[0].bytes) for row in rows], exact=True)
+        return Candidates([row[0] for row in rows], exact=True)
 
     def surest(self, numbers: Sequence[int], most: int, least: float) -> list[UUID]:
         """The records that show some classes as a whole the most surely, in the order of that."""
@@ -224,7 +224,7 @@ class Nearest:
             f" AND {where.text} ORDER BY s DESC, r.number LIMIT {most}",
             where.values,
         )
-        return [UUID(bytes=row[0].bytes) for row in rows]
+        return [row[0] for row in rows]
 
     def least_ids(self, count: int) -> list[UUID]:
         """The records with the least ids: an even draw, since ids are hashes."""
@@ -234,7 +234,7 @@ class Nearest:
             f" ORDER BY {self._words.by_id('v.id')} LIMIT {count}",
             where.values,
         )
-        return [UUID(bytes=row[0].bytes) for row in rows]
+        return [row[0] for row in rows]
 
     # -- the queries -----------------------------------------------------------------------------
 
@@ -264,7 +264,7 @@ class Nearest:
             f" LIMIT {limit}",
             where.values,
         )
-        return [(UUID(bytes=id_.bytes), float(d)) for id_, d in rows]
+        return [(id_, float(d)) for id_, d in rows]
 
 
 def _flat(_distance: float) -> float:

@@ -627,11 +627,14 @@ def _histogram_values(histogram: SparseHistogram) -> Row:
     return total, spread, (bins, shares), (bins, np.sqrt(shares)), (bins, shares**2)
 
 
-# -- values of pgvector, as bytes ------------------------------------------------------------------
+# -- values as bytes -------------------------------------------------------------------------------
 
 
 async def _taught(connection: Any) -> None:
-    """Teach a connection pgvector's types; without pgvector it says what is missing."""
+    """Teach a connection pgvector's types and Python's UUID.
+
+    Raises LibraryError without pgvector.
+    """
     asyncpg = _asyncpg()
     place = await connection.fetchval(
         "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
@@ -646,13 +649,22 @@ async def _taught(connection: Any) -> None:
                 " have an administrator run: CREATE EXTENSION vector"
             ) from error
         place = "public"
-    for kind, encoder, decoder in (
-        ("halfvec", _vector_bytes, _vector_from),
-        ("sparsevec", _sparse_bytes, _sparse_from),
+    for schema, kind, encoder, decoder in (
+        ("pg_catalog", "uuid", _id_bytes, _id_from),  # asyncpg has a class of its own for these
+        (place, "halfvec", _vector_bytes, _vector_from),
+        (place, "sparsevec", _sparse_bytes, _sparse_from),
     ):
         await connection.set_type_codec(
-            kind, schema=place, encoder=encoder, decoder=decoder, format="binary"
+            kind, schema=schema, encoder=encoder, decoder=decoder, format="binary"
         )
+
+
+def _id_bytes(id_: UUID) -> bytes:
+    return id_.bytes
+
+
+def _id_from(data: bytes) -> UUID:
+    return UUID(bytes=data)
 
 
 def _vector_bytes(vector: NDArray[Any]) -> bytes:
