@@ -13,7 +13,7 @@ from functools import cached_property
 from uuid import UUID
 
 from lookalike.conditions import Condition
-from lookalike.stores.server.conditions import Sql
+from lookalike.stores.clauses import Sql
 from lookalike.stores.server.engine import Row
 from lookalike.stores.server.layout import vectors_of
 from lookalike.stores.server.store import LEAST_INDEXED, ServerStore

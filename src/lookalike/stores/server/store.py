@@ -29,8 +29,9 @@ from lookalike.stores.base import (
     SpaceFeatures,
     VectorTable,
 )
+from lookalike.stores.clauses import Sql
 from lookalike.stores.run import Place, inside
-from lookalike.stores.server.conditions import Sql, matching_ids
+from lookalike.stores.server.conditions import matching_ids
 from lookalike.stores.server.engine import Engine, Row
 from lookalike.stores.server.fetched import Fetched, histograms_in_order, vectors_on_disk
 from lookalike.stores.server.layout import (
