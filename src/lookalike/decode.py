@@ -24,7 +24,7 @@ import pi_heif
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lookalike.config import Limits
-from lookalike.errors import ImageError
+from lookalike.errors import ImageError, one_line
 from lookalike.types import FileEntry, Reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
@@ -212,7 +212,7 @@ def _refusal(error: Exception) -> ImageError:
         return error
     if isinstance(error, MemoryError):
         return ImageError(Reason.READ_ERROR, "not enough memory; try again")
-    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    detail = one_line(error)
     if isinstance(error, EOFError) or any(word in detail.lower() for word in _TRUNCATION_WORDS):
         return ImageError(Reason.TRUNCATED, detail)
     return ImageError(Reason.CORRUPT, detail)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import MissingExtraError
+from lookalike.errors import MissingExtraError, one_line
 from lookalike.rows.base import BATCH_ROWS, Batch, Kinds, checked_names, refuse, text_of
 from lookalike.types import Cell, ColumnKind
 
@@ -74,7 +74,7 @@ class ParquetPart:
             with pq.ParquetFile(self.path, memory_map=True) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
-            what = " ".join(str(error).split())[:120]
+            what = one_line(error, 120)
             refuse(self.path, f"is no Parquet file that can be read ({what})", "get it again")
 
 

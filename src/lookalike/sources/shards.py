@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from lookalike.config import Limits
 from lookalike.decode import ReadFile
-from lookalike.errors import ImageError, InputError
+from lookalike.errors import ImageError, InputError, one_line
 from lookalike.places import in_archive
 from lookalike.scan import IMAGE_SUFFIXES, UNDECODED_SUFFIXES
 from lookalike.sources.base import Supplied
@@ -321,5 +321,5 @@ def _require_end(archive: tarfile.TarFile) -> None:
 
 
 def _why(error: Exception) -> str:
-    told = " ".join(str(error).split())[:200] or type(error).__name__
+    told = one_line(error)
     return "not a tar archive" if told.startswith("file could not be opened") else told

@@ -22,6 +22,7 @@ from lookalike.errors import (
     LibraryLockedError,
     MissingExtraError,
     StorageError,
+    one_line,
 )
 from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
@@ -192,11 +193,13 @@ class PostgresEngine:
                 " again, nothing that was committed is lost"
             ) from error
         except asyncpg.exceptions.InsufficientPrivilegeError as error:
-            raise LibraryError(f"{self.name}: {error}; ask its owner for the rights") from error
+            raise LibraryError(
+                f"{self.name}: {one_line(error)}; ask its owner for the rights"
+            ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise LibraryError(f"{self.name}: {_one_line(error)}") from error
+            raise LibraryError(f"{self.name}: {one_line(error)}") from error
         except (OSError, TimeoutError) as error:
-            reason = _one_line(error) or "no answer in time"
+            reason = one_line(error) if str(error) else "no answer in time"
             raise LibraryError(
                 f"{self.name}: cannot be reached: {reason}; check host, port and network"
             ) from error
@@ -393,7 +396,7 @@ class PostgresEngine:
                 names = self._loop.run(_next(answer))
         except LibraryError as error:
             if isinstance(error.__cause__, asyncpg.PostgresError):
-                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+                raise InputError(f"statement: {one_line(error.__cause__, 600)}") from error
             raise
         return names, self._read(answer)
 
@@ -645,7 +648,7 @@ async def _taught(connection: Any) -> None:
             await connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
         except asyncpg.PostgresError as error:
             raise LibraryError(
-                f"the server lacks the extension vector ({_one_line(error)}); install pgvector, and"
+                f"the server lacks the extension vector ({one_line(error)}); install pgvector, and"
                 " have an administrator run: CREATE EXTENSION vector"
             ) from error
         place = "public"
@@ -685,10 +688,6 @@ def _sparse_from(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     _, count, _ = struct.unpack_from(">iii", data)
     bins = np.frombuffer(data, ">i4", count, 12).astype(np.int32)
     return bins, np.frombuffer(data, ">f4", count, 12 + 4 * count).astype(np.float32)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def _asyncpg() -> Any:
