@@ -656,6 +656,35 @@ def join(result: dict[str, Any]) -> str:
     )
 
 
+def servers(result: dict[str, Any]) -> str:
+    filled = [
+        [name, own["push_seconds"], *(own["of_this"].get(step, "–") for step in STEPS),
+         own["megabytes"]]
+        for name, own in result["filled"].items()
+    ]  # fmt: skip
+    names = next(iter(result["searches"].values()))
+    asked = [
+        [way, *(_timed(own[name]) for name in names)] for way, own in result["searches"].items()
+    ]
+    return (
+        f"{result['records']:,} records with vectors of {result['dim']} numbers, pushed from a"
+        " folder to a PostgreSQL over a socket and to ClickHouse's engine in the process (chDB),"
+        " both on these cores. Seconds:\n\n"
+        + table(["engine", "push", *STEPS, "MB on disk"], filled)
+        + f"\n\nMilliseconds a search, median (95 % below), {result['queries']} records asked for"
+        " on each engine in turn; recall@10 against the exact search in the folder:\n\n"
+        + table(["search", *names], asked)
+    )
+
+
+STEPS = ("compare", "send", "index", "verify")
+
+
+def _timed(own: dict[str, float]) -> str:
+    recall = f", recall {own['recall']:.3f}" if "recall" in own else ""
+    return f"{own['p50_ms']} ({own['p95_ms']}){recall}"
+
+
 def exchange(result: dict[str, Any]) -> str:
     rows = [
         [name, megabytes(own["bytes"]), *_moved(own["export"]), *_moved(own.get("import"))]
@@ -728,6 +757,7 @@ SECTIONS = [
     ),
     ("side_tables", "Side tables and searches in SQL", "side_tables.py SMALL", side_tables),
     ("join", "The same join on three engines", "join.py", join),
+    ("servers", "Libraries on servers", "servers.py LIBRARY", servers),
     ("exchange", "Exports and imports", "exchange.py LIBRARY", exchange),
     ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
     ("parts", "Labels of parts", "parts.py PHOTOS", parts),

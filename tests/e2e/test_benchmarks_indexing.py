@@ -5,6 +5,7 @@ Their figures mean nothing here; that nothing is lost and all is there does.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -154,3 +155,14 @@ def test_downloads_come_whole_and_are_asked_for_once(tmp_path: Path) -> None:
         assert first["files"] == {"new": 24}
         assert second["files"] == {"not modified": 24}
         assert (second["requests"], second["bytes_of_pictures"]) == (24, 0)
+
+
+def test_scaling_out_is_measured_where_ray_is_and_says_so_where_it_is_not(tmp_path: Path) -> None:
+    result = short("scale_out", tmp_path)
+    if importlib.util.find_spec("ray") is None:
+        assert "pip install 'lookalike[ray]'" in result["skipped"]
+        return
+    assert [one["n"] for one in result["pipelines"]] == [24, 24, 24]
+    assert all(one["a_second"] > 0 for one in result["pipelines"])
+    assert all(one["records"] == 24 for one in result["stores"])
+    assert result["stores"][0]["committed_a_second"] > 10

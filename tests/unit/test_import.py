@@ -575,6 +575,8 @@ def test_a_stand_in_is_the_same_each_time_and_another_for_each_name(one: str, tw
         ("", "imported:t.parquet/n"),
         (None, "imported:t.parquet/n"),
         ("file:///etc/passwd", "imported:t.parquet/n"),
+        ("s3://bucket/b.jpg", "s3://bucket/b.jpg"),
+        ("zip://b.jpg::s3://bucket/a.zip", "imported:t.parquet/n"),
     ],
 )
 def test_paths_are_whole_or_name_where_a_row_came_from(where: str | None, expected: str) -> None:
