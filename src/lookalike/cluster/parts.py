@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from lookalike.errors import InputError, MissingExtraError, StorageError, one_line
-from lookalike.exchange.columns import OWN_METADATA, arrow, batch_of, identity, schema_of
+from lookalike.exchange.columns import OWN_METADATA, batch_of, identity, schema_of
 from lookalike.exchange.parquet import WRITING
 from lookalike.exchange.selection import ExportOptions, Piece, Row
 from lookalike.pipeline import batched
 from lookalike.places import is_url
+from lookalike.rows.parquet import arrow
 from lookalike.stores.base import record_id
 from lookalike.stores.run import FINAL_REASONS
 from lookalike.types import FileEntry, Outcome, PassedOver, Reason, Record, Space, State, as_text
