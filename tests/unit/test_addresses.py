@@ -15,10 +15,10 @@ SECRET = "s3cr3t-wörd"
 @pytest.mark.parametrize(
     ("text", "name", "namespace"),
     [
-        ("postgresql://me:pw@host:5433/shop?schema=own", "postgresql://host:5433/shop", "own"),
+        ("postgresql://me:pw@db:5433/x?schema=own", "postgresql://db:5433/x?schema=own", "own"),
         ("postgres://host/shop", "postgresql://host/shop", "lookalike"),
         ("clickhouse://me@[::1]:8443/pictures", "clickhouse://[::1]:8443/pictures", "pictures"),
-        ("chdb:///tmp/engine?database=own", "chdb:///tmp/engine", "own"),
+        ("chdb:///tmp/engine?database=own", "chdb:///tmp/engine?database=own", "own"),
     ],
 )  # fmt: skip
 def test_an_address_has_a_name_without_credentials(text: str, name: str, namespace: str) -> None:
