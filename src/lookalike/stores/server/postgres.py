@@ -214,11 +214,12 @@ class PostgresEngine:
 
     async def _shut(self) -> None:
         """End the connections: the lock goes with its own."""
-        if self._locked is not None:
-            await self._pool.release(self._locked)
         try:
-            await asyncio.wait_for(self._pool.close(), _PATIENCE_SECONDS)
-        except TimeoutError:  # a query that nobody reads to its end
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if self._locked is not None:
+                    await self._pool.release(self._locked)
+                await self._pool.close()
+        except Exception:  # noqa: BLE001 (the server is gone, a query is not read to its end)
             self._pool.terminate()
 
     # -- reading ---------------------------------------------------------------------------------
