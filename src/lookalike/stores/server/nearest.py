@@ -8,7 +8,7 @@ exactly and by one rule for ties, so that every engine gives the same answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
 
@@ -45,9 +45,9 @@ class Allowed:
     without: tuple[UUID, ...] = ()
 
     @property
-    def everything(self) -> bool:
-        """Whether all but ``without`` are allowed."""
-        return self.where is None and not self.shown
+    def with_inputs(self) -> Allowed:
+        """The same with nothing left out."""
+        return replace(self, without=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,7 @@ class Nearest:
         """How many records may be found; ``held``: of those left out so many otherwise would."""
         key = allowed.where, allowed.shown
         if key not in self._counts:
-            every = Allowed(allowed.where, allowed.shown, allowed.labelled_by)
-            where = self._allowed(every, "v.id")
+            where = self._allowed(allowed.with_inputs, "v.id")
             query = f"SELECT count(*) FROM {self._table} AS v WHERE {where.text}"
             self._counts[key] = int(self._engine.rows(query, where.values)[0][0])
         return self._counts[key] - (self._inside(allowed) if held is None else held)
@@ -120,7 +119,7 @@ class Nearest:
         """How many of those left out would be allowed."""
         if not allowed.without:
             return 0
-        every = self._allowed(Allowed(allowed.where, allowed.shown, allowed.labelled_by), "v.id")
+        every = self._allowed(allowed.with_inputs, "v.id")
         own = self._words.ids([one.bytes for one in allowed.without])
         query = f"SELECT count(*) FROM {self._table} AS v WHERE v.id IN {own} AND {every.text}"
         return int(self._engine.rows(query, every.values)[0][0])
@@ -140,8 +139,7 @@ class Nearest:
         return self._exact(self._largest(each), f"{self._table} AS v", k, allowed, _flat)
 
     def _is_indexed(self, allowed: Allowed) -> bool:
-        every = Allowed(allowed.where, allowed.shown, allowed.labelled_by)
-        return self.count(every, 0) >= LEAST_INDEXED and self._has_index
+        return self.count(allowed.with_inputs, 0) >= LEAST_INDEXED and self._has_index
 
     @cached_property
     def _has_index(self) -> bool:
