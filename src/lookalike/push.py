@@ -97,7 +97,7 @@ def push(
     try:
         identity = _identity(source)
         with source.open() as store:
-            spaces = _chosen(store.spaces(), options.spaces)
+            spaces = _chosen(source.name, store.spaces(), options.spaces)
             here = store.contents(spaces, shares_of)
             with here.snapshot():
                 _check(target, identity, options)
@@ -120,13 +120,13 @@ def _identity(source: FolderHome) -> str:
     return known
 
 
-def _chosen(spaces: Sequence[Space], names: Sequence[str]) -> list[Space]:
+def _chosen(name: str, spaces: Sequence[Space], names: Sequence[str]) -> list[Space]:
     known = [space.name for space in spaces]
-    for name in names:
-        if name not in known:
-            raise InputError(f"space {name!r}: this library has: {', '.join(known) or 'none yet'}")
+    for one in names:
+        if one not in known:
+            raise InputError(f"space {one!r}: this library has: {', '.join(known) or 'none yet'}")
     if not spaces:
-        raise LibraryMissingError("nothing is indexed yet; index a folder, then push")
+        raise LibraryMissingError(f"{name}: nothing is indexed yet; index a folder, then push")
     return [space for space in spaces if not names or space.name in names]
 
 

@@ -212,10 +212,12 @@ def _stands(own: Standing) -> tuple[str, str]:
             "stale",
             f"{own.made:,} of {own.rows:,} records; lookalike index brings it up to date",
         )
-    if own.rows < own.least:
-        return "none", f"pays from {own.least:,} records on"
+    few = f"pays from {own.least:,} records on"
     if own.left:
-        return "stale", "made for other records; lookalike index, or a search, makes it anew"
+        cure = f"so few need none: it {few}" if own.rows < own.least else "lookalike index makes it"
+        return "stale", f"made for other records; {cure}"
+    if own.rows < own.least:
+        return "none", few
     return "none", "lookalike index, or a search, makes it"
 
 

@@ -164,6 +164,24 @@ def test_codes_of_a_folder_are_none_built_or_stale(tmp_path: Path) -> None:
 
 
 def test_the_indexes_of_a_folder_are_told(filled: Library) -> None:
-    status = filled.status()
-    assert states(status) == {"toy codes": "none", "colour codes": "none"}
-    assert all(index.detail.startswith("pays from ") for index in status.indexes)
+    assert states(filled.status()) == {"toy codes": "none", "colour codes": "none"}
+    assert len(filled._current().coarse.totals) == 12  # as a search among many has it
+    assert states(filled.status()) == {"toy codes": "none", "colour codes": "built"}
+    for path in (filled.folder / "derived" / "colour").iterdir():
+        path.rename(path.with_name(path.name.replace("-12-", "-13-")))
+    assert states(filled.status())["colour codes"] == "stale"
+
+
+def test_an_index_whose_making_was_interrupted_is_stale(tmp_path: Path) -> None:
+    engine = home_of(postgres_library(tmp_path / "library")).open(write=True).engine  # type: ignore[union-attr]
+    space = Space("small", "0" * 64, "none", 4)
+    with closing(engine):
+        engine.create([vectors_of(space)])
+        engine.build_index("vectors_small")
+        engine.execute(
+            "UPDATE pg_catalog.pg_index SET indisvalid = false"
+            " WHERE indexrelid = 'vectors_small_index'::regclass"
+        )
+        assert engine.index_state("vectors_small").state == "stale"
+        engine.build_index("vectors_small")
+        assert engine.index_state("vectors_small").state == "built"
