@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from lookalike.config import Limits
-from lookalike.decode import ReadFile
+from lookalike.decode import ReadFile, too_many_bytes
 from lookalike.errors import ImageError, InputError, MissingExtraError, one_line
-from lookalike.scan import IMAGE_SUFFIXES, UNDECODED_SUFFIXES
+from lookalike.scan import IMAGE_SUFFIXES, UNDECODED_SUFFIXES, undecoded
 from lookalike.sources.base import Supplied
 from lookalike.types import FileEntry, PassedOver, Reason, State
 
@@ -133,8 +133,7 @@ def read_object(entry: FileEntry, limits: Limits) -> ReadFile:
         raise ImageError(Reason.READ_ERROR, one_line(error)) from error
     size = max(now.bytes, len(data))
     if size > most:
-        told = f"{size / 1e6:.0f} MB exceeds {limits.megabytes:g} MB; raise --max-megabytes"
-        raise ImageError(Reason.TOO_MANY_BYTES, told)
+        raise too_many_bytes(size, limits)
     if not data:
         raise ImageError(Reason.ZERO_BYTES, "")
     return ReadFile(now, data, hashlib.sha256(data).digest())
@@ -143,8 +142,7 @@ def read_object(entry: FileEntry, limits: Limits) -> ReadFile:
 def _found(url: str, name: str, info: Mapping[str, Any]) -> FileEntry | PassedOver:
     suffix = os.path.splitext(name)[1].lower()
     if suffix in UNDECODED_SUFFIXES:
-        detail = f"{suffix} pictures are not decoded; convert to JPEG, PNG or TIFF"
-        return PassedOver(url, State.UNREADABLE, Reason.UNSUPPORTED, detail)
+        return undecoded(url, suffix)
     if suffix not in IMAGE_SUFFIXES:
         return PassedOver(url, State.SKIPPED, Reason.OTHER_NAME)
     return _entry(url, info)
