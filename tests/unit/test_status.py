@@ -58,7 +58,7 @@ def test_all_engines_count_the_same(there: Library) -> None:
     assert status.files == {"gone": 1, "unchanged": 11}
     (space,) = status.spaces
     assert (space.name, space.default, space.dim, space.lacking) == ("toy", True, 8, 0)
-    assert space.vectors == 11
+    assert (space.vectors, status.histograms) == (11, 11)
     assert (status.thumbnails, status.labels, status.side_tables) == (12, 1, {"sales": 2})
     assert status.last_indexed is not None
     assert status.checks == []

@@ -164,7 +164,7 @@ class ClickHouseEngine:
         try:
             yield
         except ClickHouseError as error:
-            text = _one_line(error)
+            text = _said(error)
             if "NOT_ENOUGH_SPACE" in text:
                 raise StorageError(
                     f"{self.name}: the server's disk is full; free some space and run the command"
@@ -175,7 +175,7 @@ class ClickHouseEngine:
             raise LibraryError(f"{self.name}: {text}") from error
         except OSError as error:
             raise LibraryError(
-                f"{self.name}: cannot be reached: {_one_line(error)}; check host, port and network"
+                f"{self.name}: cannot be reached: {_said(error)}; check host, port and network"
             ) from error
 
     def close(self) -> None:
@@ -456,7 +456,7 @@ class ClickHouseEngine:
                 )
         except LibraryError as error:
             if isinstance(error.__cause__, DatabaseError):
-                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+                raise InputError(f"statement: {_said(error.__cause__)}") from error
             raise
         names = list(result.column_names) or self._columns_of(statement)
         return [name.rpartition(".")[2] for name in names], map(_decoded, result.result_rows)
@@ -711,7 +711,7 @@ _NO_NEWS = (
 )  # fmt: skip
 
 
-def _one_line(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """An error without what servers add to it: stack traces, versions, the statement."""
     text = " ".join(str(error).split())
     for start in _NO_NEWS:

@@ -22,6 +22,7 @@ from lookalike.errors import (
     LibraryLockedError,
     MissingExtraError,
     StorageError,
+    one_line,
 )
 from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
@@ -194,11 +195,13 @@ class PostgresEngine:
                 " again, nothing that was committed is lost"
             ) from error
         except asyncpg.exceptions.InsufficientPrivilegeError as error:
-            raise LibraryError(f"{self.name}: {error}; ask its owner for the rights") from error
+            raise LibraryError(
+                f"{self.name}: {one_line(error)}; ask its owner for the rights"
+            ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise LibraryError(f"{self.name}: {_one_line(error)}") from error
+            raise LibraryError(f"{self.name}: {one_line(error)}") from error
         except (OSError, TimeoutError) as error:
-            reason = _one_line(error) or "no answer in time"
+            reason = one_line(error) if str(error) else "no answer in time"
             raise LibraryError(
                 f"{self.name}: cannot be reached: {reason}; check host, port and network"
             ) from error
@@ -213,11 +216,12 @@ class PostgresEngine:
 
     async def _shut(self) -> None:
         """End the connections: the lock goes with its own."""
-        if self._locked is not None:
-            await self._pool.release(self._locked)
         try:
-            await asyncio.wait_for(self._pool.close(), _PATIENCE_SECONDS)
-        except TimeoutError:  # a query that nobody reads to its end
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if self._locked is not None:
+                    await self._pool.release(self._locked)
+                await self._pool.close()
+        except Exception:  # noqa: BLE001 (the server is gone, a query is not read to its end)
             self._pool.terminate()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -395,7 +399,7 @@ class PostgresEngine:
                 names = self._loop.run(_next(answer))
         except LibraryError as error:
             if isinstance(error.__cause__, asyncpg.PostgresError):
-                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+                raise InputError(f"statement: {one_line(error.__cause__, 600)}") from error
             raise
         return names, self._read(answer)
 
@@ -632,11 +636,14 @@ def _histogram_values(histogram: SparseHistogram) -> Row:
     return total, spread, (bins, shares), (bins, np.sqrt(shares)), (bins, shares**2)
 
 
-# -- values of pgvector, as bytes ------------------------------------------------------------------
+# -- values as bytes -------------------------------------------------------------------------------
 
 
 async def _taught(connection: Any) -> None:
-    """Teach a connection pgvector's types; without pgvector it says what is missing."""
+    """Teach a connection pgvector's types and Python's UUID.
+
+    Raises LibraryError without pgvector.
+    """
     asyncpg = _asyncpg()
     place = await connection.fetchval(
         "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
@@ -647,17 +654,26 @@ async def _taught(connection: Any) -> None:
             await connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
         except asyncpg.PostgresError as error:
             raise LibraryError(
-                f"the server lacks the extension vector ({_one_line(error)}); install pgvector, and"
+                f"the server lacks the extension vector ({one_line(error)}); install pgvector, and"
                 " have an administrator run: CREATE EXTENSION vector"
             ) from error
         place = "public"
-    for kind, encoder, decoder in (
-        ("halfvec", _vector_bytes, _vector_from),
-        ("sparsevec", _sparse_bytes, _sparse_from),
+    for schema, kind, encoder, decoder in (
+        ("pg_catalog", "uuid", _id_bytes, _id_from),  # asyncpg has a class of its own for these
+        (place, "halfvec", _vector_bytes, _vector_from),
+        (place, "sparsevec", _sparse_bytes, _sparse_from),
     ):
         await connection.set_type_codec(
-            kind, schema=place, encoder=encoder, decoder=decoder, format="binary"
+            kind, schema=schema, encoder=encoder, decoder=decoder, format="binary"
         )
+
+
+def _id_bytes(id_: UUID) -> bytes:
+    return id_.bytes
+
+
+def _id_from(data: bytes) -> UUID:
+    return UUID(bytes=data)
 
 
 def _vector_bytes(vector: NDArray[Any]) -> bytes:
@@ -678,10 +694,6 @@ def _sparse_from(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     _, count, _ = struct.unpack_from(">iii", data)
     bins = np.frombuffer(data, ">i4", count, 12).astype(np.int32)
     return bins, np.frombuffer(data, ">f4", count, 12 + 4 * count).astype(np.float32)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def _asyncpg() -> Any:
