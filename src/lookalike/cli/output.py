@@ -132,7 +132,9 @@ def check_contents(library: Library, folder: Path, what: str) -> None:
 
 
 def check_outside(library: Library, path: Path, what: str) -> None:
-    """Raise InputError for a place among the library's own files."""
+    """Raise InputError for a place among the library's own files; a server has none here."""
+    if library.on_server:
+        return
     own = os.path.realpath(library.folder)
     if os.path.commonpath([own, os.path.realpath(path)]) == own:
         raise InputError(f"{path}: lies in the library itself; name another place for {what}")

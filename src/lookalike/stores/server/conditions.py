@@ -190,7 +190,7 @@ class _Clauses:
 
     def _bound(self, column: str, value: Value) -> Sql:
         if not isinstance(value, str):
-            return Sql(self._words.number(value))
+            return Sql(self._words.number(value or 0))  # -0.0 is not 0.0 to ClickHouse's IN
         if column == "id":
             return Sql(self._words.ids([UUID(value).bytes])[1:-1])
         if column == "path":

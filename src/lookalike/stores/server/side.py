@@ -19,6 +19,7 @@ from lookalike.stores.server.statements import VIEWS, checked, readable
 from lookalike.types import Cell, Column, ColumnKind, SideTable, SqlResult
 
 KEYS_A_QUERY = 1_000
+_OWN = ("side_", "vectors_", "_")
 
 
 class ServerSideTables(ABC):
@@ -42,6 +43,11 @@ class ServerSideTables(ABC):
     def put_table(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> SideTable:
         """Commit a side table, all or nothing; one of the same name is replaced."""
         self._require_writing()
+        if table.name.startswith(_OWN):
+            raise InputError(
+                f"{self.name}: table {table.name}: names that begin so are the library's own on a"
+                " server; add the table again by another name"
+            )
         count = self.engine.load(table, batches)
         columns = json.dumps([[one.name, one.kind.value] for one in table.columns])
         row = (table.name, table.key, table.matches, columns, count, table.source, table.added)
