@@ -146,6 +146,11 @@ class Library:
         return library
 
     @property
+    def on_server(self) -> bool:
+        """Whether the library lies on a server, and in no folder."""
+        return not isinstance(self._home, FolderHome)
+
+    @property
     def folder(self) -> Path:
         """The folder in which the library lies. Raises InputError for one on a server."""
         if isinstance(self._home, FolderHome):

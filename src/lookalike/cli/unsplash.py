@@ -18,6 +18,7 @@ from lookalike.cli.output import add_library_option, talk
 from lookalike.cli.steps import Steps
 from lookalike.config import IndexOptions
 from lookalike.library import Library
+from lookalike.places import shown
 from lookalike.unsplash import DOWNLOADS, KEYWORDS, PHOTOS, SUFFIX, open_archive
 
 
@@ -102,4 +103,4 @@ def _quoted(statement: str) -> str:
 
 
 def _library(named: str | None) -> str:
-    return f" --library {shlex.quote(named)}" if named else ""
+    return f" --library {shlex.quote(shown(named))}" if named else ""

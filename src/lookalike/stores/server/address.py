@@ -22,6 +22,7 @@ from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lookalike.errors import InputError
+from lookalike.places import shown
 
 _SCHEMES = {
     "postgresql": "postgresql",
@@ -109,13 +110,13 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
         port = parts.port
     except ValueError:  # its words would show a piece of a password that has a / in it
         raise InputError(
-            f"{_shown(text)}: not an address of a server; write one like"
+            f"{shown(text)}: not an address of a server; write one like"
             " postgresql://host/database, and / in a password as %2F"
         ) from None
     scheme = _SCHEMES.get(parts.scheme.lower())
     if scheme is None:
         known = ", ".join(dict.fromkeys(f"{name}://" for name in _SCHEMES.values()))
-        raise InputError(f"{_shown(text)}: not a server that is known; use one of: {known}")
+        raise InputError(f"{shown(text)}: not a server that is known; use one of: {known}")
     options = _options(text, scheme, parts.query)
     if scheme == "chdb":
         return _checked(Address(scheme, path=unquote(parts.netloc + parts.path), options=options))
@@ -141,7 +142,7 @@ def _options(text: str, scheme: str, query: str) -> dict[str, str]:
     unknown = options.keys() - _OPTIONS[scheme]
     if unknown:
         raise InputError(
-            f"{_shown(text)}: option {min(unknown)!r} is not known; options are"
+            f"{shown(text)}: option {min(unknown)!r} is not known; options are"
             f" {', '.join(sorted(_OPTIONS[scheme]))}"
         )
     return options
@@ -182,8 +183,3 @@ def _password(
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text"
         raise InputError(f"{file}: the password cannot be read: {reason}") from error
-
-
-def _shown(text: str) -> str:
-    """An address without what may be credentials."""
-    return re.sub(r"//.*@", "//", re.sub(r"(?i)(password=)[^&]*", r"\1...", text), flags=re.DOTALL)

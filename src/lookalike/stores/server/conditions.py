@@ -58,7 +58,7 @@ class _Clauses(Clauses):
 
     def bound(self, column: str, value: Value) -> Sql:
         if not isinstance(value, str):
-            return Sql(self._words.number(value))
+            return Sql(self._words.number(value or 0))  # -0.0 is not 0.0 to ClickHouse's IN
         if column == "id":
             return Sql(self._words.ids([UUID(value).bytes])[1:-1])
         return Sql("?", (os.fsencode(value) if column == "path" else displayed(value),))

@@ -26,7 +26,7 @@ from lookalike.errors import (
 )
 from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
-from lookalike.stores.server.engine import IndexState, Row, Words
+from lookalike.stores.server.engine import IndexState, Row, Words, pieces
 from lookalike.stores.server.layout import FILES, Column, Table
 from lookalike.stores.server.statements import view_statements
 from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
@@ -47,6 +47,7 @@ LOCK_KEY = 0x4C4B414C
 """With the namespace's hash: the advisory lock of the writer."""
 
 PAGE = 2_000
+_NAME_BYTES = 63
 _PATIENCE_SECONDS = 5
 MOST_INDEXING_MEGABYTES = 2_048
 """What making an index may take of the server's memory; a graph beyond it is made slowly."""
@@ -356,6 +357,7 @@ class PostgresEngine:
 
     def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
         quoted = self.words.quoted
+        _check_names(self.name, table)
         stored, shown = quoted(f"side_{table.name}"), quoted(table.name)
         columns = ", ".join(f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns)
         count = 0
@@ -521,6 +523,19 @@ _VIEWS = list(
 """What users see."""
 
 
+def _check_names(name: str, table: SideTable) -> None:
+    """Raise InputError for names of which PostgreSQL would drop the end, and mix two up."""
+    for one, what in (
+        (f"side_{table.name}", f"table {table.name}"),
+        *((column.name, f"table {table.name}, column {column.name}") for column in table.columns),
+    ):
+        if len(one.encode()) > _NAME_BYTES:
+            raise InputError(
+                f"{name}: {what}: PostgreSQL takes names of tables up to {_NAME_BYTES - 5} bytes,"
+                f" of columns up to {_NAME_BYTES}; shorten this one and add the table again"
+            )
+
+
 def _without_zeros(column: Sequence[Cell]) -> Sequence[Cell]:
     """Text without zero bytes, which PostgreSQL has none of."""
     if not any(isinstance(cell, str) and "\0" in cell for cell in column):
@@ -544,8 +559,8 @@ async def _next(pages: Any) -> Any:
 
 def numbered(query: str) -> str:
     """A query with ``$1`` for its first question mark, and so on."""
-    pieces = query.split("?")
-    return "".join(f"{piece}${n}" for n, piece in enumerate(pieces[:-1], 1)) + pieces[-1]
+    *parts, last = pieces(query)
+    return "".join(f"{part}${n}" for n, part in enumerate(parts, 1)) + last
 
 
 def _key(table: Table) -> str:

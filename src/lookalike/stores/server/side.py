@@ -20,6 +20,7 @@ from lookalike.stores.side import described, row_of
 from lookalike.types import Cell, Column, SideTable, SqlResult
 
 KEYS_A_QUERY = 1_000
+_OWN = ("side_", "vectors_", "_")
 
 
 class ServerSideTables(ABC):
@@ -43,6 +44,11 @@ class ServerSideTables(ABC):
     def put_table(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> SideTable:
         """Commit a side table, all or nothing; one of the same name is replaced."""
         self._require_writing()
+        if table.name.startswith(_OWN):
+            raise InputError(
+                f"{self.name}: table {table.name}: names that begin so are the library's own on a"
+                " server; add the table again by another name"
+            )
         count = self.engine.load(table, batches)
         added = replace(table, rows=count)
         self.engine.put(SIDE_TABLES, [row_of(added)])
