@@ -19,7 +19,7 @@ from lookalike.stores import SqliteStore
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.stores.server.address import Address, is_address, parse_address
 from lookalike.stores.server.engine import Engine
-from lookalike.stores.server.store import ServerStore
+from lookalike.stores.server.store import ServerStore, missing
 from lookalike.types import FloatArray, Space
 
 AnyStore = SqliteStore | ServerStore
@@ -75,13 +75,22 @@ class ServerHome:
         self.own = Path(address.path) if address.scheme == "chdb" else self.derived
 
     def exists(self) -> bool:
+        if not self._is_reachable:
+            return False
         engine = connected(self._address)
         try:
             return engine.exists()
         finally:
             engine.close()
 
+    @property
+    def _is_reachable(self) -> bool:
+        """False for a folder that is not there: chDB would make it, only to be asked."""
+        return self._address.scheme != "chdb" or os.path.isdir(self._address.path)
+
     def open(self, *, write: bool = False) -> ServerStore:
+        if not write and not self._is_reachable:
+            raise missing(self.name)
         return ServerStore(connected(self._address), shares_of, write=write)
 
     def errors(self) -> AbstractContextManager[None]:

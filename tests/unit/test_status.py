@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lookalike import Library
+from lookalike.errors import LibraryMissingError
 from lookalike.homes import home_of
 from lookalike.indexes.compact import LEAST_ROWS, LONGEST_TAIL, CodesCache
 from lookalike.side_tables import TableOptions
@@ -185,3 +186,11 @@ def test_an_index_whose_making_was_interrupted_is_stale(tmp_path: Path) -> None:
         assert engine.index_state("vectors_small").state == "stale"
         engine.build_index("vectors_small")
         assert engine.index_state("vectors_small").state == "built"
+
+
+def test_asking_for_a_library_that_is_not_there_makes_no_folder(tmp_path: Path) -> None:
+    place = f"chdb://{tmp_path / 'none'}"
+    with pytest.raises(LibraryMissingError, match="no library here"):
+        Library.open(place)
+    assert not home_of(place).exists()
+    assert list(tmp_path.iterdir()) == []

@@ -108,10 +108,7 @@ class ServerStore(ServerSideTables):
             if "format" not in self.settings():
                 self._set("format", str(FORMAT_VERSION))
         elif not self.engine.exists():
-            raise LibraryMissingError(
-                f"{self.name}: no library here; make one with: lookalike index PATH --library"
-                f" {self.name}"
-            )
+            raise missing(self.name)
         version = int(self.settings().get("format", FORMAT_VERSION))
         if version > FORMAT_VERSION:
             raise LibraryNewerError(
@@ -733,6 +730,13 @@ class ServerStore(ServerSideTables):
         return FactsTable(
             ids, pixels, size, taken, camera.astype(np.int32), files.astype(np.int32), live
         )
+
+
+def missing(name: str) -> LibraryMissingError:
+    """What is raised where nothing is to be read at an address."""
+    return LibraryMissingError(
+        f"{name}: no library here; make one with: lookalike index PATH --library {name}"
+    )
 
 
 def _half(vector: FloatArray) -> NDArray[np.float16]:
