@@ -827,7 +827,7 @@ class Library:
         progress = progress or Silence()
         with self._home.errors():
             coming = bring.coming([Path(path) for path in paths], options, progress)
-            with self._made() as store:
+            with self._filling() as store:
                 report = bring.bring(coming, store, progress)
                 for space in store.spaces():
                     self._refresh_space(store, space)
@@ -1028,18 +1028,6 @@ class Library:
         try:
             yield store
         finally:
-            store.close()
-
-    @contextmanager
-    def _made(self) -> Iterator[AnyStore]:
-        """The library for writing, made if there is none, and gone again if nothing came in."""
-        fresh = not self._home.exists()
-        store = self._home.open(write=True)
-        try:
-            yield store
-        finally:
-            if fresh and next(store.ledger(), None) is None:
-                store.discard()
             store.close()
 
     def _own_encoder(self, store: AnyStore, options: config.IndexOptions) -> Encoder:

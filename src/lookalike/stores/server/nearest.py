@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
 
+import numpy as np
+
 from lookalike.conditions import Condition
 from lookalike.stores.clauses import Sql
 from lookalike.stores.server.engine import Row
@@ -24,6 +26,9 @@ MORE = 8
 
 HALF_MARGIN = 1e-3
 """What rounding a query to halves and summing in single precision changes of a cosine, at most."""
+
+SHARE_MARGIN = 1e-6
+"""Sums of shares, which are halves, differ by no more."""
 
 Margin = Callable[[float], float]
 """How far a server's distance may be off, of that distance."""
@@ -155,7 +160,7 @@ class Nearest:
         """By a colour metric; with several histograms by the one that a record is least alike."""
         each = [self._colour_distance(measure, histogram) for histogram in histograms]
         source = "(SELECT h.*, h.record AS id FROM _histograms AS h) AS v"
-        margin = _relative if measure.highest == float("inf") else _rooted
+        margin = _of_colour(measure, histograms)
         return self._exact(self._largest(each), source, k, allowed, margin)
 
     def _colour_distance(self, measure: Measure, histogram: DoubleArray) -> str:
@@ -180,7 +185,9 @@ class Nearest:
                 score = f"(1.0 - {score})" if bounded else f"(1.0 / (1.0 + {score}))"
             each.append(f"({1.0 - weight!r} * {cosine} - {weight!r} * {score})")
         source = f"{self._table} AS v JOIN _histograms AS h ON h.record = v.id"
-        return self._exact(self._largest(each), source, k, allowed, _rooted)
+        colour = _of_colour(measure, [histogram for _, histogram in pairs])
+        most = HALF_MARGIN + weight * colour(0.0)  # near zero a root is off the most
+        return self._exact(self._largest(each), source, k, allowed, lambda _distance: most)
 
     def by_share(
         self,
@@ -205,11 +212,19 @@ class Nearest:
         score = f"({' + '.join(shares)})"
         distance = f"({self._words.cosine_distance('v.embedding', vector)} + 0)"
         where = self._allowed(allowed, "v.id")
-        rows = self._engine.rows(
+        query = (
             f"SELECT v.id, {score} AS s, {distance} AS d FROM {source} WHERE c.space = {number}"
-            f" AND {where.text} ORDER BY s DESC, d LIMIT {2 * k + 64}",
-            where.values,
+            f" AND {where.text} ORDER BY s DESC, d LIMIT "
         )
+        limit = k + MORE
+        while True:  # once, but where many show it as surely and are about as near
+            rows = self._engine.rows(f"{query}{limit}", where.values)
+            if len(rows) < limit:
+                break
+            (_, last_share, last), (_, share, kth) = rows[-1], rows[k - 1]
+            if last_share < share - SHARE_MARGIN or last > kth + HALF_MARGIN:
+                break
+            limit *= 4
         return Candidates([row[0] for row in rows], exact=True)
 
     def surest(self, numbers: Sequence[int], most: int, least: float) -> list[UUID]:
@@ -269,10 +284,16 @@ def _flat(_distance: float) -> float:
     return HALF_MARGIN
 
 
-def _relative(distance: float) -> float:
-    return 1e-4 * (1 + abs(distance))
+def _of_colour(measure: Measure, histograms: Sequence[DoubleArray]) -> Margin:
+    """What single precision changes of a colour's distance.
 
-
-def _rooted(_distance: float) -> float:
-    """Of a root of what is near zero: single precision is exact to 1e-6 below the root."""
-    return 3e-3
+    A sum of n terms is off by at most n roundings of itself, 6e-8 each; terms are of numbers that
+    are rounded, too. Bhattacharyya is the root of such a sum's difference from 1.
+    """
+    terms = max(int(np.count_nonzero(histogram)) for histogram in histograms)
+    off = 1.2e-7 * (terms + 8)
+    if measure.highest == float("inf"):
+        return lambda distance: off * (1 + abs(distance))
+    if measure.name == "bhattacharyya":
+        return lambda distance: float(np.sqrt(distance**2 + 2 * off)) - abs(distance)
+    return lambda _distance: 2 * off
