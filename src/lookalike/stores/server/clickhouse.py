@@ -9,6 +9,7 @@ deleted. What makes a batch visible is written last: its files.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import logging
 import os
@@ -690,8 +691,10 @@ def _connected(address: Address) -> Any:
     if "cluster" in address.options:  # rows are there when an insert returns; joins see all shards
         settings |= {"distributed_foreground_insert": 1, "distributed_product_mode": "global"}
     if address.scheme == "chdb":
+        _check_free(address)
         try:
             client = clickhouse_connect.get_client(interface="chdb", path=address.path)
+            _OPENED.add(address.path)
         except ImportError as error:
             raise MissingExtraError("ClickHouse's engine in this process", "chdb") from error
     else:
@@ -708,6 +711,24 @@ def _connected(address: Address) -> Any:
             connect_timeout=20,
         )
     return client
+
+
+_OPENED: set[str] = set()
+"""Folders of chDB that this process has."""
+
+
+def _check_free(address: Address) -> None:
+    """Raise LibraryLockedError for a folder that another process has: chDB would be loud."""
+    if address.path in _OPENED:
+        return
+    with contextlib.suppress(FileNotFoundError), open(f"{address.path}/status", "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LibraryLockedError(
+                f"{address.name}: another process has this folder, which chDB lends to one at a"
+                " time; wait for it to end"
+            ) from error
 
 
 _NO_NEWS = (
