@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import numpy as np
 
@@ -98,7 +97,7 @@ def push(
     try:
         identity = _identity(source)
         with source.open() as store:
-            spaces = _chosen(store.spaces(), options.spaces)
+            spaces = _chosen(source.name, store.spaces(), options.spaces)
             here = store.contents(spaces, shares_of)
             with here.snapshot():
                 _check(target, identity, options)
@@ -121,13 +120,13 @@ def _identity(source: FolderHome) -> str:
     return known
 
 
-def _chosen(spaces: Sequence[Space], names: Sequence[str]) -> list[Space]:
+def _chosen(name: str, spaces: Sequence[Space], names: Sequence[str]) -> list[Space]:
     known = [space.name for space in spaces]
-    for name in names:
-        if name not in known:
-            raise InputError(f"space {name!r}: this library has: {', '.join(known) or 'none yet'}")
+    for one in names:
+        if one not in known:
+            raise InputError(f"space {one!r}: this library has: {', '.join(known) or 'none yet'}")
     if not spaces:
-        raise LibraryMissingError("nothing is indexed yet; index a folder, then push")
+        raise LibraryMissingError(f"{name}: nothing is indexed yet; index a folder, then push")
     return [space for space in spaces if not names or space.name in names]
 
 
@@ -279,7 +278,7 @@ class _Push:
         while page := list(itertools.islice(found, PAGE)):
             places = [table.names.index(name) for name in table.key]
             gone = [
-                tuple(_plain(theirs[place]) for place in places)
+                tuple(theirs[place] for place in places)
                 for mine, theirs in page
                 if mine is None and theirs is not None
             ]
@@ -349,10 +348,6 @@ def _rows_of(side: FolderContents | ServerContents, table: Table) -> int:
     if table.fixed:
         return len(side.keys(table))
     return sum(1 for _ in side.rows(table))
-
-
-def _plain(value: object) -> object:
-    return UUID(bytes=value.bytes) if isinstance(value, UUID) else value
 
 
 def _batches(rows: Iterator[tuple[Cell, ...]]) -> Iterator[list[tuple[Cell, ...]]]:

@@ -51,8 +51,8 @@ class IndexStatus:
 class Status:
     """What a library holds.
 
-    ``records``: with a file now; ``checks``: what does not fit, each with its cure; none if all
-    does.
+    ``records``, ``histograms``: with a file now; ``checks``: what does not fit, each with its
+    cure; none if all does.
     """
 
     name: str
@@ -212,10 +212,12 @@ def _stands(own: Standing) -> tuple[str, str]:
             "stale",
             f"{own.made:,} of {own.rows:,} records; lookalike index brings it up to date",
         )
-    if own.rows < own.least:
-        return "none", f"pays from {own.least:,} records on"
+    few = f"pays from {own.least:,} records on"
     if own.left:
-        return "stale", "made for other records; lookalike index, or a search, makes it anew"
+        cure = f"so few need none: it {few}" if own.rows < own.least else "lookalike index makes it"
+        return "stale", f"made for other records; {cure}"
+    if own.rows < own.least:
+        return "none", few
     return "none", "lookalike index, or a search, makes it"
 
 
@@ -240,7 +242,7 @@ class _ServerSide:
         return SpaceStatus(space.name, default, space.dim, held, self._store.count() - held)
 
     def histograms(self) -> int:
-        return _count(self.ask, "_histograms")
+        return _count(self.ask, "_histograms", "record IN (SELECT record FROM _files WHERE live)")
 
     def side_rows(self, name: str) -> int:
         return _count(self.ask, self._store.engine.words.quoted(f"side_{name}"))

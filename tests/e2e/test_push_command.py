@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,40 @@ def test_a_status_with_something_amiss_ends_with_1(indexed: Command, tmp_path: P
     answer = own("status")
     assert answer.status == 1
     assert "lie in no file" in answer.text
+
+
+KILLED = """
+import os, signal, sys
+from lookalike import Library
+from lookalike.stores.server.clickhouse import ClickHouseEngine
+from lookalike.stores.server.postgres import PostgresEngine
+
+left = [int(sys.argv[2])]
+
+def dying(write):
+    def written(self, table, rows):
+        write(self, table, rows)
+        if rows and table.name not in ("_settings", "_writers"):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return written
+
+for kind in (PostgresEngine, ClickHouseEngine):
+    kind.add, kind.put = dying(kind.add), dying(kind.put)
+Library.open().push(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("after", [2, 6])
+def test_a_killed_push_shows_nothing_and_goes_on(
+    indexed: Command, address: str, after: int, tmp_path: Path
+) -> None:
+    own = indexed.copy(tmp_path / "copy")
+    assert own.script(KILLED, address, str(after)).status == -signal.SIGKILL
+    broken = own("status", "--json", "--library", address).json()
+    assert (broken["records"], broken["files"]) == (0, {})
+    report = own("push", address, "--json").done().json()
+    sent = sum(table["sent"] for table in report["tables"].values())
+    assert 0 < sent < sum(table["rows"] for table in report["tables"].values())
+    own("status", "--library", address).done()

@@ -37,7 +37,9 @@ class Recording:
     def query(self, statement: str, *_: Any, **__: Any) -> Any:
         self.asked.append(statement)
         found = [rows for name, rows in self._answers.items() if name in statement]
-        return SimpleNamespace(column_names=("one",), result_rows=found[0] if found else [])
+        rows = found[0] if found else []
+        names = ("one", "two")[: len(rows[0]) if rows else 1]
+        return SimpleNamespace(column_names=names, result_rows=rows)
 
     def insert(self, name: str, *_: Any, **__: Any) -> None:
         self.inserted.append(name)
@@ -140,6 +142,23 @@ def test_a_side_table_on_a_cluster_is_loaded_and_then_renamed(
 def test_a_cluster_has_a_plain_name() -> None:
     with pytest.raises(InputError, match="is no name of a cluster"):
         parse_address("clickhouse://host/db?cluster=a`b", {})
+
+
+def test_an_index_on_clickhouse_says_how_far_it_is_or_why_it_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for mutation, state in (
+        ((3, ""), ("building", "3 parts to do")),
+        ((1, "full"), ("stale", "full")),
+    ):
+        own, client = engine(
+            monkeypatch, "clickhouse://127.0.0.1/own?cluster=main",
+            data_skipping_indices=[(1,)], mutations=[mutation],
+        )  # fmt: skip
+        with closing(own):
+            found = own.index_state("vectors_toy")
+        assert (found.state, found.detail) == state
+        assert "clusterAllReplicas(`main`, system.mutations)" in client.asked[1]
 
 
 # -- MyScale ---------------------------------------------------------------------------------------

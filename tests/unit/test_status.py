@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lookalike import Library
+from lookalike.errors import LibraryMissingError
 from lookalike.homes import home_of
 from lookalike.indexes.compact import LEAST_ROWS, LONGEST_TAIL, CodesCache
 from lookalike.side_tables import TableOptions
@@ -58,7 +59,7 @@ def test_all_engines_count_the_same(there: Library) -> None:
     assert status.files == {"gone": 1, "unchanged": 11}
     (space,) = status.spaces
     assert (space.name, space.default, space.dim, space.lacking) == ("toy", True, 8, 0)
-    assert space.vectors == 11
+    assert (space.vectors, status.histograms) == (11, 11)
     assert (status.thumbnails, status.labels, status.side_tables) == (12, 1, {"sales": 2})
     assert status.last_indexed is not None
     assert status.checks == []
@@ -164,13 +165,32 @@ def test_codes_of_a_folder_are_none_built_or_stale(tmp_path: Path) -> None:
 
 
 def test_the_indexes_of_a_folder_are_told(filled: Library) -> None:
-    before = states(filled.status())
-    assert before == {"toy codes": "none", "colour codes": "none"}
-    filled.search(sorted(filled.matching("width > 0"), key=str)[0], 2, method=colour())
-    assert states(filled.status())["colour codes"] in ("built", "none")
+    assert states(filled.status()) == {"toy codes": "none", "colour codes": "none"}
+    assert len(filled._current().coarse.totals) == 12  # as a search among many has it
+    assert states(filled.status()) == {"toy codes": "none", "colour codes": "built"}
+    for path in (filled.folder / "derived" / "colour").iterdir():
+        path.rename(path.with_name(path.name.replace("-12-", "-13-")))
+    assert states(filled.status())["colour codes"] == "stale"
 
 
-def colour() -> Any:
-    from lookalike.query.search import Method
+def test_an_index_whose_making_was_interrupted_is_stale(tmp_path: Path) -> None:
+    engine = home_of(postgres_library(tmp_path / "library")).open(write=True).engine  # type: ignore[union-attr]
+    space = Space("small", "0" * 64, "none", 4)
+    with closing(engine):
+        engine.create([vectors_of(space)])
+        engine.build_index("vectors_small")
+        engine.execute(
+            "UPDATE pg_catalog.pg_index SET indisvalid = false"
+            " WHERE indexrelid = 'vectors_small_index'::regclass"
+        )
+        assert engine.index_state("vectors_small").state == "stale"
+        engine.build_index("vectors_small")
+        assert engine.index_state("vectors_small").state == "built"
 
-    return Method("colour")
+
+def test_asking_for_a_library_that_is_not_there_makes_no_folder(tmp_path: Path) -> None:
+    place = f"chdb://{tmp_path / 'none'}"
+    with pytest.raises(LibraryMissingError, match="no library here"):
+        Library.open(place)
+    assert not home_of(place).exists()
+    assert list(tmp_path.iterdir()) == []

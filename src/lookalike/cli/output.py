@@ -132,10 +132,8 @@ def check_contents(library: Library, folder: Path, what: str) -> None:
 
 
 def check_outside(library: Library, path: Path, what: str) -> None:
-    """Raise InputError for a place among the library's own files; a server has none here."""
-    if library.on_server:
-        return
-    own = os.path.realpath(library.folder)
+    """Raise InputError for a place among the library's own files."""
+    own = os.path.realpath(library.own_folder)
     if os.path.commonpath([own, os.path.realpath(path)]) == own:
         raise InputError(f"{path}: lies in the library itself; name another place for {what}")
 
@@ -171,8 +169,8 @@ def add_library_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--library",
         metavar="DIR",
-        help="the library's folder (default: $LOOKALIKE_LIBRARY, else lookalike in your data"
-        " folder)",
+        help="the library's folder, or a server's address (default: $LOOKALIKE_LIBRARY, else"
+        " lookalike in your data folder)",
     )
 
 

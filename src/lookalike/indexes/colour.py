@@ -358,7 +358,9 @@ class CoarseCache:
     def standing(self) -> Standing:
         """For how many of the table's rows there are coarse rows."""
         _, made = self._known()
-        return Standing(len(self._table.ids), made, self._derived.left(), LONGEST_TAIL)
+        return Standing(
+            len(self._table.ids), made, self._derived.left(), LONGEST_TAIL, LONGEST_TAIL + 1
+        )
 
     def refresh(self) -> bool:
         """Keep the rows added since, if they are many; returns whether they were."""

@@ -43,11 +43,13 @@ USER_VARIABLE, PASSWORD_VARIABLE = "LOOKALIKE_USER", "LOOKALIKE_PASSWORD"
 PASSWORD_FILE_VARIABLE = "LOOKALIKE_PASSWORD_FILE"  # noqa: S105 (a name)
 
 _OPTIONS = {
-    "postgresql": {"host", "schema", "sslmode", "password_file", "index"},
-    "clickhouse": {"secure", "verify", "cluster", "password_file", "index"},
-    "chdb": {"database", "index"},
+    "postgresql": {"host", "schema", "sslmode", "password_file"},
+    "clickhouse": {"secure", "verify", "cluster", "password_file"},
+    "chdb": {"database"},
 }
 _OPTIONS["myscale"] = _OPTIONS["clickhouse"]
+_NAMESPACE_OPTIONS = {"postgresql": "schema", "chdb": "database"}
+"""Where the namespace is told; elsewhere it is the address's database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,19 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The address as it may be shown: without user and password."""
+        """The address as it may be shown: without user and password, with the namespace if told."""
+        own = _NAMESPACE_OPTIONS.get(self.scheme, "")
+        told = f"?{own}={self.options[own]}" if self.options.get(own) else ""
         if self.scheme == "chdb":
-            return f"chdb://{self.path}"
+            return f"chdb://{self.path}{told}"
         port = f":{self.port}" if self.port else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}{port}/{self.database}"
+        return f"{self.scheme}://{host}{port}/{self.database}{told}"
 
     @property
     def namespace(self) -> str:
         """The schema or database in which the library's tables lie."""
-        own = {"postgresql": "schema", "chdb": "database"}.get(self.scheme)
+        own = _NAMESPACE_OPTIONS.get(self.scheme)
         named = self.options.get(own, "") if own else self.database
         return named or DEFAULT_NAMESPACE
 
@@ -113,13 +117,7 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
     if scheme is None:
         known = ", ".join(dict.fromkeys(f"{name}://" for name in _SCHEMES.values()))
         raise InputError(f"{shown(text)}: not a server that is known; use one of: {known}")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = options.keys() - _OPTIONS[scheme]
-    if unknown:
-        raise InputError(
-            f"{shown(text)}: option {min(unknown)!r} is not known; options are"
-            f" {', '.join(sorted(_OPTIONS[scheme]))}"
-        )
+    options = _options(text, scheme, parts.query)
     if scheme == "chdb":
         return _checked(Address(scheme, path=unquote(parts.netloc + parts.path), options=options))
     user = unquote(parts.username) if parts.username else _user(scheme, environment)
@@ -137,6 +135,17 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
             options={name: value for name, value in options.items() if name != "password_file"},
         )
     )
+
+
+def _options(text: str, scheme: str, query: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = options.keys() - _OPTIONS[scheme]
+    if unknown:
+        raise InputError(
+            f"{shown(text)}: option {min(unknown)!r} is not known; options are"
+            f" {', '.join(sorted(_OPTIONS[scheme]))}"
+        )
+    return options
 
 
 def _checked(address: Address) -> Address:

@@ -166,7 +166,7 @@ class ClickHouseEngine:
         try:
             yield
         except ClickHouseError as error:
-            text = _one_line(error)
+            text = _said(error)
             if "NOT_ENOUGH_SPACE" in text:
                 raise StorageError(
                     f"{self.name}: the server's disk is full; free some space and run the command"
@@ -180,7 +180,7 @@ class ClickHouseEngine:
             raise LibraryError(f"{self.name}: {text}") from error
         except OSError as error:
             raise LibraryError(
-                f"{self.name}: cannot be reached: {_one_line(error)}; check host, port and network"
+                f"{self.name}: cannot be reached: {_said(error)}; check host, port and network"
             ) from error
 
     def close(self) -> None:
@@ -461,7 +461,7 @@ class ClickHouseEngine:
                 )
         except LibraryError as error:
             if isinstance(error.__cause__, DatabaseError):
-                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+                raise InputError(f"statement: {_said(error.__cause__)}") from error
             raise
         names = list(result.column_names) or self._columns_of(statement)
         return [name.rpartition(".")[2] for name in names], map(_decoded, result.result_rows)
@@ -694,7 +694,6 @@ def _connected(address: Address) -> Any:
         _check_free(address)
         try:
             client = clickhouse_connect.get_client(interface="chdb", path=address.path)
-            _OPENED.add(address.path)
         except ImportError as error:
             raise MissingExtraError("ClickHouse's engine in this process", "chdb") from error
     else:
@@ -713,15 +712,11 @@ def _connected(address: Address) -> Any:
     return client
 
 
-_OPENED: set[str] = set()
-"""Folders of chDB that this process has."""
-
-
 def _check_free(address: Address) -> None:
     """Raise LibraryLockedError for a folder that another process has: chDB would be loud."""
-    if address.path in _OPENED:
-        return
     with contextlib.suppress(FileNotFoundError), open(f"{address.path}/status", "rb") as file:
+        if f"PID: {os.getpid()}".encode() in file.read().splitlines():
+            return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -737,7 +732,7 @@ _NO_NEWS = (
 )  # fmt: skip
 
 
-def _one_line(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """An error without what servers add to it: stack traces, versions, the statement."""
     text = " ".join(str(error).split())
     for start in _NO_NEWS:
