@@ -87,7 +87,9 @@ def test_a_side_table_takes_no_table_of_the_librarys_own(
 def test_zero_is_zero_with_either_sign(
     open_store: Callable[..., Store], tmp_path: Path, filled: Library
 ) -> None:
-    (tmp_path / "zeros.jsonl").write_text('{"file": "003.png", "r": 0.0}\n{"file": "", "r": 0.5}\n')
+    name = next(Path(row.path).name for row in filled.ledger() if row.state.value == "indexed")
+    rows = ({"file": name, "r": 0.0}, {"file": "", "r": 0.5})
+    (tmp_path / "zeros.jsonl").write_text("\n".join(map(json.dumps, rows)))
     filled.add_table("zeros", [tmp_path / "zeros.jsonl"], TableOptions("file", matches="name"))
     place = {open_postgres: postgres_library, open_chdb: chdb_library}[open_store](tmp_path)
     filled.push(place)
@@ -112,3 +114,22 @@ def test_hints_do_not_repeat_a_password(command: Command, album: Path, tmp_path:
     answer = command("index", album, "--library", address).done()
     assert "lookalike ledger --state unreadable --library postgresql:///" in answer.err.decode()
     assert b"hidden" not in answer.err + answer.out
+
+
+def test_a_folder_of_chdb_that_another_process_has_is_one_line(
+    own: Command, tmp_path: Path
+) -> None:
+    address = f"chdb://{tmp_path / 'chdb'}?database=taken"
+    own("push", address).done()
+    holder = own.start(
+        tmp_path / "chdb" / "status",
+        source="import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, fcntl.LOCK_EX);"
+        " print('held', flush=True); sys.stdin.read()",
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        own("status", "--library", address).refused(1, "another process", "wait for it to end")
+    finally:
+        holder.communicate()
+    own("status", "--library", address).done()

@@ -9,6 +9,7 @@ deleted. What makes a batch visible is written last: its files.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import logging
 import os
@@ -690,6 +691,7 @@ def _connected(address: Address) -> Any:
     if "cluster" in address.options:  # rows are there when an insert returns; joins see all shards
         settings |= {"distributed_foreground_insert": 1, "distributed_product_mode": "global"}
     if address.scheme == "chdb":
+        _check_free(address)
         try:
             client = clickhouse_connect.get_client(interface="chdb", path=address.path)
         except ImportError as error:
@@ -708,6 +710,20 @@ def _connected(address: Address) -> Any:
             connect_timeout=20,
         )
     return client
+
+
+def _check_free(address: Address) -> None:
+    """Raise LibraryLockedError for a folder that another process has: chDB would be loud."""
+    with contextlib.suppress(FileNotFoundError), open(f"{address.path}/status", "rb") as file:
+        if f"PID: {os.getpid()}".encode() in file.read().splitlines():
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LibraryLockedError(
+                f"{address.name}: another process has this folder, which chDB lends to one at a"
+                " time; wait for it to end"
+            ) from error
 
 
 _NO_NEWS = (

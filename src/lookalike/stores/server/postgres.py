@@ -199,6 +199,11 @@ class PostgresEngine:
             raise LibraryError(
                 f"{self.name}: {one_line(error)}; ask its owner for the rights"
             ) from error
+        except asyncpg.exceptions.PostgresConnectionError as error:
+            raise LibraryError(
+                f"{self.name}: {one_line(error)}; see that the server runs, and run the command"
+                " again: it continues"
+            ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise LibraryError(f"{self.name}: {one_line(error)}") from error
         except (OSError, TimeoutError) as error:
