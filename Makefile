@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 test: check $(VENV)/.reference
 	$(BIN)/python -m pytest -m "not long" -n auto
 
-test-all: check $(VENV)/.reference
+test-all: check $(VENV)/.reference $(VENV)/.scale
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev
@@ -23,7 +23,7 @@ check: $(VENV)/.dev
 
 # Every benchmark in its short form: do they run? With PHOTOS, a folder of class folders, the figures
 # of benchmarks/results that need no more than that; docs/performance.md has the commands of the rest.
-BENCHMARKS := precision categories parts raster speed indexing jpeg encoders full generate vectors meaning colour batch command growth graph duplicates choosing why maps clusters map_exports viewer side_tables downloads exchange scale_out peers
+BENCHMARKS := precision categories parts raster speed indexing jpeg encoders full generate vectors meaning colour batch command growth graph duplicates choosing why maps clusters map_exports viewer side_tables join servers downloads exchange scale_out peers
 bench: $(VENV)/.dev
 ifeq ($(PHOTOS),)
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py --short; done
@@ -56,12 +56,19 @@ $(VENV)/.reference: requirements/reference.txt requirements/torch.txt $(VENV)/.d
 		-r requirements/torch.txt || echo "PyTorch for the processor is not at hand: its tests are skipped"
 	@touch $@
 
+# A cluster on this machine. Its tests say so and are skipped where it cannot be had.
+$(VENV)/.scale: requirements/scale.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/scale.txt \
+		|| echo "Ray is not at hand: its tests are skipped"
+	@touch $@
+
 # Newer versions: make lock, then make test. Needs uv on the PATH.
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-header --annotation-style line
 lock:
 	cd requirements && $(LOCK) dev.in -o dev.txt
 	cd requirements && $(LOCK) reference.in -c dev.txt --override no-cuda.txt --no-emit-package torch -o reference.txt
+	cd requirements && $(LOCK) scale.in -c dev.txt -o scale.txt
 	cd requirements && $(LOCK) demo.in -c dev.txt -o demo.txt
 	cd requirements && $(LOCK) runtime.in -c dev.txt -o runtime.txt
 

@@ -586,6 +586,126 @@ def changes(result: dict[str, Any]) -> str:
     )
 
 
+def downloads(result: dict[str, Any]) -> str:
+    alone: dict[int, dict[int, float]] = {}
+    for one in result["downloads"]:
+        alone.setdefault(one["connections"], {})[one["latency_ms"]] = one["a_second"]
+    latencies = sorted({one["latency_ms"] for one in result["downloads"]})
+    rows = [
+        [count, *(f"{own[latency]:,.0f}" if latency in own else "–" for latency in latencies)]
+        for count, own in alone.items()
+    ]
+    runs = [
+        [name.removeprefix("index, "), turn, f"{run['seconds']:.1f}", f"{run['a_second']:.0f}",
+         ", ".join(f"{count:,} {reason}" for reason, count in run["files"].items()),
+         f"{run['bytes_of_pictures'] / 1e6:.1f} MB"]
+        for name, both in result.items()
+        if name.startswith("index, ")
+        for turn, run in both.items()
+    ]  # fmt: skip
+    head = ["connections", *(f"a second, answers after {latency} ms" for latency in latencies)]
+    return (
+        f"{result['photos']:,} JPEGs of {result['mean_bytes'] / 1e3:.1f} kB from a server on the"
+        " loopback that shares the cores; no gap between requests, all connections to one host."
+        " Downloads alone:\n\n"
+        + table(head, rows)
+        + "\n\n`lookalike index --from` as a whole, with the default encoder:\n\n"
+        + table(["answers after", "run", "seconds", "a second", "files", "of pictures"], runs)
+    )
+
+
+def side_tables(result: dict[str, Any]) -> str:
+    seconds = ", ".join(f"{name} {took:.1f} s" for name, took in result["seconds"].items())
+    asked = [
+        [name, own["p50_ms"], own["p99_ms"], own["asked"]]
+        for name, own in result["statements"].items()
+    ]
+    narrowed = [
+        [f"`{own['where']}`", f"{own['records']:,}", own["p50_ms"], own["p99_ms"]]
+        for own in result["conditions"]
+    ]
+    return (
+        f"{result['rows']:,} rows of six columns ({result['file_mb']} MB) beside"
+        f" {result['records']:,} photos: {seconds}; the catalogue grew by"
+        f" {result['catalogue_grown_mb']} MB. {result['k']} hits joined with them:\n\n"
+        + table(["statement", "median ms", "99 % ms", "asked"], asked)
+        + "\n\nFinding all records for which a condition over them holds, five times each:\n\n"
+        + table(["condition", "records", "median ms", "99 % ms"], narrowed)
+    )
+
+
+def join(result: dict[str, Any]) -> str:
+    filled, asked = result["seconds to fill"], result["statements"]
+    rows = [
+        [
+            question,
+            *(f"{own[question]['p50_ms']} ({own[question]['p95_ms']})" for own in asked.values()),
+        ]
+        for question in next(iter(asked.values()))
+    ]
+    rows += [
+        [f"filling, {what}, seconds", *(own[what] for own in filled.values())]
+        for what in next(iter(filled.values()))
+    ]
+    return (
+        f"{result['photos']:,} photos, vectors of {result['dim']} numbers, {result['rows']:,} rows"
+        f" of downloads, {result['k']} candidates; {result['asked']} photos asked for on each"
+        " engine in turn. PostgreSQL over a socket, ClickHouse's engine in the process (chDB)."
+        " Every answer was the same on all three. Median milliseconds (95 % below):\n\n"
+        + table(["question", *asked], rows)
+    )
+
+
+def servers(result: dict[str, Any]) -> str:
+    filled = [
+        [name, own["push_seconds"], *(own["of_this"].get(step, "–") for step in STEPS),
+         own["megabytes"]]
+        for name, own in result["filled"].items()
+    ]  # fmt: skip
+    names = next(iter(result["searches"].values()))
+    asked = [
+        [way, *(_timed(own[name]) for name in names)] for way, own in result["searches"].items()
+    ]
+    return (
+        f"{result['records']:,} records with vectors of {result['dim']} numbers, pushed from a"
+        " folder to a PostgreSQL over a socket and to ClickHouse's engine in the process (chDB),"
+        " both on these cores. Seconds:\n\n"
+        + table(["engine", "push", *STEPS, "MB on disk"], filled)
+        + f"\n\nMilliseconds a search, median (95 % below), {result['queries']} records asked for"
+        " on each engine in turn; recall@10 against the exact search in the folder:\n\n"
+        + table(["search", *names], asked)
+    )
+
+
+STEPS = ("compare", "send", "index", "verify")
+
+
+def _timed(own: dict[str, float]) -> str:
+    recall = f", recall {own['recall']:.3f}" if "recall" in own else ""
+    return f"{own['p50_ms']} ({own['p95_ms']}){recall}"
+
+
+def exchange(result: dict[str, Any]) -> str:
+    rows = [
+        [name, megabytes(own["bytes"]), *_moved(own["export"]), *_moved(own.get("import"))]
+        for name, own in result["forms"].items()
+    ]
+    equal = {own["import"]["equal_answers"] for own in result["forms"].values() if "import" in own}
+    head = ["form", "size", "export", "MB/s", "memory", "import", "MB/s", "memory"]
+    return (
+        f"{result['records']:,} records of {result['dim']:,} numbers; seconds of the clock and, in"
+        " parentheses, of the processor; memory is the process's own. Searches in what was"
+        f" imported that gave the same scores: {', '.join(sorted(equal))}.\n\n" + table(head, rows)
+    )
+
+
+def _moved(own: dict[str, Any] | None) -> list[str]:
+    if own is None:
+        return ["–"] * 3
+    seconds = f"{own['seconds']:.0f} s ({own['cpu_seconds']:.0f})"
+    return [seconds, str(own["mb_a_second"]), f"{own['peak_own_mb']:,.0f} MB"]
+
+
 SECTIONS = [
     ("indexing", "Indexing, beside fastdup and its own bound", "indexing.py PHOTOS", indexing),
     (
@@ -596,6 +716,7 @@ SECTIONS = [
     ),
     ("jpeg", "JPEGs of 12 megapixels", "jpeg.py PHOTOS", jpeg),
     ("encoders", "The encoders", "encoders.py", encoders),
+    ("downloads", "Pictures by their URLs", "downloads.py", downloads),
     ("meaning", "Searches by meaning and PCA-100", "meaning.py LIBRARY --photos DIR", meaning),
     (
         "meaning-real",
@@ -634,6 +755,10 @@ SECTIONS = [
         "full.py FILES LIBRARY --drawn SMALL --name full-drawn",
         full,
     ),
+    ("side_tables", "Side tables and searches in SQL", "side_tables.py SMALL", side_tables),
+    ("join", "The same join on three engines", "join.py", join),
+    ("servers", "Libraries on servers", "servers.py LIBRARY", servers),
+    ("exchange", "Exports and imports", "exchange.py LIBRARY", exchange),
     ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
     ("parts", "Labels of parts", "parts.py PHOTOS", parts),
     ("why", "Why two pictures are alike", "why.py SMALL", why),

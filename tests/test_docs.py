@@ -25,6 +25,7 @@ from lookalike.present.table import aligned
 from lookalike.query.similar import OPTIONS
 from lookalike.side_tables import TableOptions
 from lookalike.stores import SqliteStore
+from lookalike.stores.server import layout
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -275,6 +276,14 @@ def test_storage_format_names_every_table_and_column(tmp_path: Path) -> None:
             names |= {row[1] for row in catalog.execute(f"PRAGMA table_xinfo({table})")}
     assert len(names) > 40
     assert not [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)]
+
+
+def test_storage_format_names_every_table_and_column_of_a_server() -> None:
+    page = (ROOT / "docs" / "storage-format.md").read_text(encoding="utf-8")
+    text = page.partition("## On a server")[2]
+    for table in (*layout.TABLES, layout.WRITERS):
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{table.name}` |")]
+        assert not [name for name in table.names if f"`{name}`" not in row]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -96,7 +96,7 @@ def connected(address: Address) -> Engine:
         from lookalike.stores.server.postgres import PostgresEngine
 
         return PostgresEngine(address)
-    if address.scheme in ("clickhouse", "chdb"):
+    if address.scheme in ("clickhouse", "myscale", "chdb"):
         from lookalike.stores.server.clickhouse import ClickHouseEngine
 
         return ClickHouseEngine(address)

@@ -88,8 +88,10 @@ if TYPE_CHECKING:
     from lookalike.maps.exports.source import ExportSource
     from lookalike.maps.kept import MapState
     from lookalike.maps.making import Cutter, Gather, MapMaker
+    from lookalike.push import PushOptions, PushReport
     from lookalike.query.remote import RemoteAnswerer, ServerTables
     from lookalike.side_tables import TableOptions, TableReport
+    from lookalike.status import Status
     from lookalike.stores.base import IdentifiedRows
 
 _SEARCHES_BEFORE_INDEXING = 2
@@ -286,6 +288,29 @@ class Library:
         """Every path ever seen with its state and reason, ordered by path."""
         with self._home.errors():
             yield from self._reader().ledger(state)
+
+    def status(self) -> Status:
+        """What the library holds, the state of each index, and what does not fit, if anything."""
+        from lookalike.status import status_of
+
+        with self._home.errors():
+            return status_of(self._reader(), self._home.derived)
+
+    def push(
+        self,
+        address: str,
+        options: PushOptions | None = None,
+        progress: Progress | None = None,
+    ) -> PushReport:
+        """Send all of it, or what has changed since, to a server; see ``docs/servers.md``.
+
+        Killed, the same call continues. Raises LibraryError for another library's records there,
+        and where both do not hold the same afterwards.
+        """
+        from lookalike.push import PushOptions, push
+
+        with self._home.errors():
+            return push(self._home, home_of(address), options or PushOptions(), progress)
 
     # -- searching -------------------------------------------------------------------------------
 

@@ -59,6 +59,10 @@ OF = {
         "SELECT * FROM system.users",
         "SELECT * FROM files INTO OUTFILE '{plain}.out'",
         "SELECT * FROM files SETTINGS readonly = 0",
+        "SELECT id, SETTINGS readonly = 0",
+        "SELECT id, INTO OUTFILE '{plain}.out'",
+        "SELECT format FROM images FORMAT CSV",
+        "SELECT format FROM images WHERE (width > 1) FORMAT CSV",
         "SELECT getSetting('readonly')",
         "SELECT sleep(3)",
         "SELECT * FROM numbers(1000000000000)",
@@ -114,6 +118,19 @@ def test_the_tables_of_statements_can_be_read(name: str, libraries: dict[str, Li
         result = library.sql(f"SELECT * FROM {table}")
         assert result.columns == tuple(column.name for column in columns)
         result.close()
+
+
+@pytest.mark.parametrize("name", OF)
+def test_every_column_can_be_named(name: str, libraries: dict[str, Library]) -> None:
+    library = libraries[name]
+    for table, columns in library.sql_tables().items():
+        for own in (column.name for column in columns):
+            result = library.sql(
+                f"SELECT {own}, count(*) AS n, min({own}) AS least FROM {table}"
+                f" WHERE {own} IS NOT NULL AND {own} = {own} GROUP BY {own} ORDER BY {own} DESC"
+            )
+            assert result.columns == (own, "n", "least")
+            assert sum(row[1] for row in result) <= 3
 
 
 @pytest.mark.parametrize("name", OF)

@@ -312,14 +312,19 @@ def summary(report: IndexReport) -> str:
     return columns(["state", "reason", "files"], rows, "llr")
 
 
-_STAGES = {"scan": "looking for pictures", "index": "bringing the search index up to date"}
+_STAGES = {
+    "scan": "looking for pictures",
+    "index": "bringing the search index up to date",
+    "compare": "asking what is there already",
+    "verify": "comparing both sides",
+}
 
 
 class Bar:
     """Progress with rate and time left on stderr, if that is a terminal; ``what`` is counted."""
 
-    def __init__(self, what: str = "pictures to read") -> None:
-        self._what = what
+    def __init__(self, what: str = "pictures to read", unit: str = "img") -> None:
+        self._what, self._unit = what, unit
         self._bar: tqdm[Any] | None = None
 
     def stage(self, name: str) -> None:
@@ -329,7 +334,7 @@ class Bar:
     def start(self, total: int) -> None:
         if sys.stderr.isatty():
             talk(f"{total} {self._what}")
-            self._bar = tqdm(total=total, unit="img", smoothing=0.1, dynamic_ncols=True)
+            self._bar = tqdm(total=total, unit=self._unit, smoothing=0.1, dynamic_ncols=True)
 
     def advance(self, count: int) -> None:
         if self._bar is not None:

@@ -19,7 +19,7 @@ from lookalike.errors import LookalikeError
 COMMANDS = (
     "index", "plan", "search", "why", "compare", "categories", "label", "duplicates",
     "map", "table", "sql", "unsplash", "spaces", "models", "ledger", "pca", "evaluate", "doctor",
-    "export", "import",
+    "export", "import", "push", "status",
 )  # fmt: skip
 """The commands, each in the module of its name."""
 

@@ -169,8 +169,8 @@ def add_library_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--library",
         metavar="DIR",
-        help="the library's folder (default: $LOOKALIKE_LIBRARY, else lookalike in your data"
-        " folder)",
+        help="the library's folder, or a server's address (default: $LOOKALIKE_LIBRARY, else"
+        " lookalike in your data folder)",
     )
 
 

@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import time
 import warnings
@@ -247,6 +248,8 @@ class Cluster:
         if self._processors:
             return
         ray = load_ray()
+        # Ray tells of failed tasks on stdout, whatever it was asked: that is for data.
+        self._ends.enter_context(contextlib.redirect_stdout(sys.stderr))
         if not ray.is_initialized():
             with _readable_errors(), _silent():
                 self._join(ray) if self._options.address else self._start_own(ray)

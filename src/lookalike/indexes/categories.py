@@ -28,6 +28,7 @@ from lookalike.categories.tree import CLASSES
 from lookalike.indexes.derived import (
     DAMAGED,
     DerivedFolder,
+    Standing,
     array_writer,
     digest,
     table_digest,
@@ -251,6 +252,11 @@ class CategoryCache:
     def load(self) -> CategoryIndex:
         """The index of the whole table: mapped from disk, else read from the catalogue."""
         return self._kept() or self._made()
+
+    def standing(self) -> Standing:
+        """For how many of the table's rows shares are kept: all, or none that are of use."""
+        rows = len(self._table.ids)
+        return Standing(rows, rows if self._kept() else 0, self._derived.left())
 
     def refresh(self) -> bool:
         """Keep the shares of all rows; returns whether there was anything to keep."""

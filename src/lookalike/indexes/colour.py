@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from lookalike import kernels
 from lookalike.features.histogram import score
 from lookalike.indexes.base import Mask, Neighbours, ScanIndex, choose, rerank_rows
-from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, digest
+from lookalike.indexes.derived import DAMAGED, DerivedFolder, Standing, array_writer, digest
 from lookalike.kernels.coarse import COLUMNS, REST, STEPS, CoarseRows
 from lookalike.stores.base import HistogramPart, HistogramTable
 from lookalike.types import BINS, COLOUR_MEASURES, DoubleArray, FloatArray
@@ -354,6 +354,13 @@ class CoarseCache:
         if known is None:
             self._keep(whole)
         return whole
+
+    def standing(self) -> Standing:
+        """For how many of the table's rows there are coarse rows."""
+        _, made = self._known()
+        return Standing(
+            len(self._table.ids), made, self._derived.left(), LONGEST_TAIL, LONGEST_TAIL + 1
+        )
 
     def refresh(self) -> bool:
         """Keep the rows added since, if they are many; returns whether they were."""

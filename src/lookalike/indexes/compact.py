@@ -34,7 +34,13 @@ from lookalike.indexes.codes import (
     fit_rotation,
     group_bits,
 )
-from lookalike.indexes.derived import DAMAGED, DerivedFolder, array_writer, table_digest
+from lookalike.indexes.derived import (
+    DAMAGED,
+    DerivedFolder,
+    Standing,
+    array_writer,
+    table_digest,
+)
 from lookalike.indexes.exact import MARGIN, ExactIndex, unit_vector
 from lookalike.kernels import GROUP
 from lookalike.kernels.estimates import Estimated, SecondBlock
@@ -279,6 +285,12 @@ class CodesCache:
         if rotation.mean.shape != (self._table.dim,):
             raise ValueError(f"{stem}: made for another dimension")
         return Codes(rotation, rows, **arrays)
+
+    def standing(self) -> Standing:
+        """For how many of the table's rows there are codes."""
+        known = self.load()
+        rows, made = len(self._table.ids), known.rows if known else 0
+        return Standing(rows, made, self._derived.left(), LONGEST_TAIL, LEAST_ROWS)
 
     def refresh(self) -> bool:
         """Make codes for rows that have none, if that pays; returns whether any were kept."""

@@ -9,6 +9,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,21 @@ DAMAGED = (
     RuntimeError,  # a ZIP entry that says it is encrypted, or packed in an unknown way
 )  # fmt: skip
 """What reading a missing or damaged file raises; it is then made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a cache over a table stands.
+
+    ``made``: the table's first rows for which it was made; ``left``: whether anything lies there,
+    fitting or not; ``tail``: so many further rows do no harm; ``least``: of fewer none is made.
+    """
+
+    rows: int
+    made: int
+    left: bool
+    tail: int = 0
+    least: int = 1
 
 
 class DerivedFolder:
@@ -77,6 +93,10 @@ class DerivedFolder:
                 if not path.name.startswith(f"{stem}."):
                     path.unlink(missing_ok=True)
         return True
+
+    def left(self) -> bool:
+        """Whether there are files of any set."""
+        return next(self.folder.glob("v*-*"), None) is not None
 
     def sets(
         self, version: str, last: str, rows: int, made_for: Callable[[int], str]

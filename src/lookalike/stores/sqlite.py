@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -49,6 +49,8 @@ from lookalike.stores.segments import (
     vector_columns,
     vector_series,
 )
+from lookalike.stores.server.contents import IDENTITY, FolderContents
+from lookalike.stores.server.store import Shares
 from lookalike.stores.side import SideTables
 from lookalike.stores.statements import Statements
 from lookalike.types import (
@@ -297,6 +299,33 @@ class SqliteStore(LabelTables, SideTables, Statements):
                 db.executemany("DELETE FROM records WHERE key = ?", keys)
         self.originals.prune(lambda content: self.find_content(content) is not None)
         return forgotten
+
+    def identify(self) -> str:
+        """Give the library an identity if it has none: a UUID as text."""
+        self._require_writing()
+        self._connection.execute(
+            "INSERT OR IGNORE INTO settings VALUES (?, ?)", (IDENTITY, str(uuid4()))
+        )
+        return self.identity() or ""
+
+    def identity(self) -> str | None:
+        """What tells the library from others once it was pushed; None before."""
+        row = self._connection.execute("SELECT value FROM settings WHERE name = ?", (IDENTITY,))
+        return next((value for (value,) in row), None)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of our own."""
+        return self._connection.execute(query).fetchall()
+
+    def contents(self, spaces: Sequence[Space], shares: Shares) -> FolderContents:
+        """All rows, and those of some spaces, as servers have them."""
+        return FolderContents(self._connection, self, spaces, shares)
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def decide(self, first: UUID, second: UUID) -> bool:
         """Remember that two records are not duplicates; returns whether that is new."""

@@ -103,11 +103,11 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
+    except ValueError:  # its words would show a piece of a password that has a / in it
         raise InputError(
-            f"{_shown(text)}: not an address of a server ({error}); write one like"
-            " postgresql://host/database"
-        ) from error
+            f"{_shown(text)}: not an address of a server; write one like"
+            " postgresql://host/database, and / in a password as %2F"
+        ) from None
     scheme = _SCHEMES.get(parts.scheme.lower())
     if scheme is None:
         known = ", ".join(dict.fromkeys(f"{name}://" for name in _SCHEMES.values()))
@@ -141,6 +141,9 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
 def _checked(address: Address) -> Address:
     if address.scheme == "chdb" and not address.path:
         raise InputError("chdb://: no folder; write chdb:///folder")
+    cluster = address.options.get("cluster", "one")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", cluster):
+        raise InputError(f"{address.name}: cluster {cluster!r} is no name of a cluster")
     if not _NAME.fullmatch(address.namespace):
         raise InputError(
             f"{address.name}: {address.namespace!r} is no name for a library's tables; letters,"
@@ -174,4 +177,4 @@ def _password(
 
 def _shown(text: str) -> str:
     """An address without what may be credentials."""
-    return re.sub(r"//[^/?#]*@", "//", re.sub(r"(?i)(password=)[^&]*", r"\1...", text))
+    return re.sub(r"//.*@", "//", re.sub(r"(?i)(password=)[^&]*", r"\1...", text), flags=re.DOTALL)

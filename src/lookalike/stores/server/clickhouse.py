@@ -30,22 +30,12 @@ from lookalike.errors import (
 )
 from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
+from lookalike.stores.server.ddl import INDEX, Ddl, physical
 from lookalike.stores.server.engine import IndexState, Row, Words
-from lookalike.stores.server.layout import FILES, WRITERS, Column, Table
+from lookalike.stores.server.layout import FILES, WRITERS, Table
 from lookalike.stores.server.statements import view_statements
 from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
 
-_TYPES = {
-    "id": "UUID",
-    "bytes": "String",
-    "text": "String",
-    "integer": "Int64",
-    "real": "Float64",
-    "integers": "Array(Int32)",
-    "reals": "Array(Float32)",
-    "texts": "Array(String)",
-    "vector": "Array(Float32)",
-}
 _EMPTY = {
     "id": UUID(int=0), "bytes": b"", "text": "", "integer": 0, "real": 0.0, "integers": [],
     "reals": [], "texts": [],
@@ -76,6 +66,9 @@ class ClickHouseWords:
 
     def cosine_distance(self, column: str, vector: DoubleArray) -> str:
         return f"cosineDistance({column}, {_numbers(vector.astype('f4'))})"
+
+    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
+        return self.cosine_distance(column, vector)
 
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """The metrics' own formulas over the occupied bins, in double precision."""
@@ -133,13 +126,28 @@ def _numbers(values: np.ndarray[Any, Any]) -> str:
     return "[" + ",".join(repr(float(value)) for value in values) + "]"
 
 
+class MyScaleWords(ClickHouseWords):
+    """Words of MyScale, whose index answers to ``distance``."""
+
+    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
+        return f"distance({column}, {_numbers(vector.astype('f4'))})"
+
+
+_KINDS = ("vector_similarity (HNSW, bf16, cosine)", "MSTG of MyScale (cosine)")
+
+
 class ClickHouseEngine:
     """An Engine on ClickHouse, or on its engine in this process (chDB)."""
 
     def __init__(self, address: Address) -> None:
-        self.words: Words = ClickHouseWords()
+        self.words: Words = MyScaleWords() if address.scheme == "myscale" else ClickHouseWords()
+        self.index_kind = _KINDS[address.scheme == "myscale"]
         self.name = address.name
+        self._address = address
         self._database = address.namespace
+        self.ddl = Ddl(
+            address.namespace, address.options.get("cluster"), address.scheme == "myscale"
+        )
         self._guard = threading.RLock()  # chDB answers one question at a time
         self._token: str | None = None
         self._beat: _Heartbeat | None = None
@@ -199,15 +207,8 @@ class ClickHouseEngine:
         return {"join_use_nulls": 1}
 
     def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
-        if self._alone:  # its engine gives one answer at a time
-            yield from self.rows(query, values)
-            return
         text, parameters = bound(query, values)
-        with self._errors():
-            blocks = self._client.query_row_block_stream(
-                text, parameters, query_formats={"String": "bytes"}, settings=self._settings
-            )
-        with blocks:
+        with self._streaming() as client, self._block_stream(client, text, parameters) as blocks:
             read = _readers(blocks.source.column_names)
             while True:
                 with self._errors():
@@ -216,6 +217,54 @@ class ClickHouseEngine:
                     return
                 for row in block:
                     yield read(row)
+
+    def _block_stream(self, client: Any, text: str, parameters: dict[str, Any]) -> Any:
+        with self._errors():
+            return client.query_row_block_stream(
+                text, parameters, query_formats={"String": "bytes"}, settings=self._settings
+            )
+
+    @contextlib.contextmanager
+    def _streaming(self) -> Iterator[Any]:
+        """A client to read from while this one is asked other things."""
+        if not self._alone:
+            yield self._client
+            return
+        with self._errors():  # a handle of chDB gives one answer at a time
+            client = _connected(self._address)
+        client.database = self._client.database
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def each_vector(self, table: Table) -> Iterator[Row]:
+        """In ClickHouse's RowBinary, whose rows are as long as each other: read at once."""
+        (size,) = (column.size for column in table.columns if column.kind == "vector")
+        form = _binary(size)
+        query = f"SELECT id, embedding FROM {self._database}.{table.name}"
+        with self._streaming() as client:
+            with self._errors():
+                data = client.raw_stream(query, fmt="RowBinary")
+            with contextlib.closing(data):
+                while block := self._block(data, form.itemsize * _BLOCK):
+                    rows = np.frombuffer(block, form)
+                    ids = rows["id"][:, :, ::-1].tobytes()
+                    vectors = rows["vector"].astype(np.float16)
+                    for place, vector in enumerate(vectors):
+                        yield UUID(bytes=ids[16 * place : 16 * place + 16]), vector
+
+    def _block(self, data: Any, size: int) -> bytes:
+        """The next bytes of a stream: so many, or those that are left."""
+        parts, left = [], size
+        while left:
+            with self._errors():
+                part = data.read(left)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -235,64 +284,48 @@ class ClickHouseEngine:
 
     def create(self, tables: Sequence[Table]) -> None:
         """Make the database and those tables that are not there."""
-        self.execute(f"CREATE DATABASE IF NOT EXISTS {self._database}")
+        self.execute(self.ddl.database_made())
         self._client.database = self._database
         for table in tables:
-            for statement in self.table_statements(table):
-                self.execute(statement)
-        for name, query in _VIEWS if FILES in tables else ():
-            self.execute(f"CREATE OR REPLACE VIEW {self._database}.{name} AS {query}")
-
-    def table_statements(self, table: Table) -> Iterator[str]:
-        """What makes a table, and the view over it, if it is not there."""
-        columns = [definition(column) for column in physical(table)]
-        key = ", ".join(table.key)
-        place = f"{self._database}.{table.name}"
-        if table.fixed:
-            columns += [
-                f"CONSTRAINT vector_len CHECK length({column.name}) = {column.size}"
-                for column in table.columns
-                if column.kind == "vector"
-            ]
-            yield (
-                f"CREATE TABLE IF NOT EXISTS {place} ({', '.join(columns)})"
-                f" ENGINE = MergeTree ORDER BY ({key})"
-            )
+            self._each(self.ddl.table(table))
+        if FILES not in tables:
             return
-        columns += ["version UInt64", "is_deleted UInt8"]
-        yield (
-            f"CREATE TABLE IF NOT EXISTS {place}_rows ({', '.join(columns)})"
-            f" ENGINE = ReplacingMergeTree(version, is_deleted) ORDER BY ({key})"
-        )
-        shown = ", ".join(column.name for column in physical(table))
-        live = _LIVE if table is FILES else ""
-        yield (f"CREATE VIEW IF NOT EXISTS {place} AS SELECT {shown}{live} FROM {place}_rows FINAL")
+        for name, query in _VIEWS:
+            self.execute(self.ddl.view(name, query))
+        if made := self.ddl.distance_made():
+            with contextlib.suppress(LibraryError):  # a right of its own, which not all have
+                self.execute(made)
 
     def discard(self, tables: Sequence[Table]) -> None:
         if self._beat is not None:
             self._beat.stop()
         self._token = None
         for name, _ in _VIEWS:
-            self.execute(f"DROP VIEW IF EXISTS {self._database}.{name}")
+            self.execute(f"DROP VIEW IF EXISTS {self._database}.{name}{self.ddl.on}")
         for table in (*tables, WRITERS):
-            place = f"{self._database}.{table.name}"
-            for name in (place,) if table.fixed else (place, f"{place}_rows"):
-                self.execute(f"DROP TABLE IF EXISTS {name} SYNC")
+            self._each(self.ddl.without(table))
         left = self.rows("SELECT 1 FROM system.tables WHERE database = ?", (self._database,))
         if not left:
             self._client.database = None
-            self.execute(f"DROP DATABASE IF EXISTS {self._database}")
+            self.execute(f"DROP DATABASE IF EXISTS {self._database}{self.ddl.on}")
 
     def put(self, table: Table, rows: Sequence[Row]) -> None:
         if table.fixed:
-            rows = self._missing(table, rows)
-        made = [physical_row(table, row) for row in rows]
+            self.add(table, self._missing(table, rows))
+            return
+        version = next(self._clock)
+        self._insert(table, [(*physical_row(table, row), version, 0) for row in rows])
+
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
         if not table.fixed:
-            version = next(self._clock)
-            made = [(*row, version, 0) for row in made]
-        self._insert(table, made)
+            self.put(table, rows)
+        elif any(column.kind == "vector" for column in table.columns):
+            self._insert_vectors(table, rows)
+        else:
+            self._insert(table, [physical_row(table, row) for row in rows])
 
     def _insert(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows as the table has them."""
         if not rows:
             return
         names = [column.name for column in physical(table)]
@@ -301,6 +334,19 @@ class ClickHouseEngine:
             names, name = [*names, "version", "is_deleted"], f"{table.name}_rows"
         with self._guard, self._errors():
             self._client.insert(name, rows, column_names=names, database=self._database)
+
+    def _insert_vectors(self, table: Table, rows: Sequence[Row]) -> None:
+        """As RowBinary: ten times as fast as lists of numbers."""
+        if not rows:
+            return
+        block = np.empty(len(rows), _binary(table.columns[1].size))
+        ids = b"".join(row[0].bytes for row in rows)
+        block["id"] = np.frombuffer(ids, "u1").reshape(-1, 2, 8)[:, :, ::-1]
+        block["size"] = _length(table.columns[1].size)
+        block["vector"] = np.stack([row[1] for row in rows])
+        place = f"{self._database}.{table.name}"
+        with self._guard, self._errors():
+            self._client.raw_insert(place, table.names, block.tobytes(), fmt="RowBinary")
 
     def _missing(self, table: Table, rows: Sequence[Row]) -> list[Row]:
         """Rows whose key is not there yet; of several with one key the first."""
@@ -321,9 +367,7 @@ class ClickHouseEngine:
             some = keys[start : start + _KEYS]
             if table.fixed:
                 ids = self.words.ids([key[0].bytes for key in some])
-                self.execute(
-                    f"DELETE FROM {self._database}.{table.name} WHERE {table.key[0]} IN {ids}"
-                )
+                self.execute(self.ddl.deleted(table.name, f"{table.key[0]} IN {ids}"))
             else:
                 self._bury(table, some)
 
@@ -349,41 +393,54 @@ class ClickHouseEngine:
 
     def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
         quoted = self.words.quoted
-        stored = f"{self._database}.{quoted(f'side_{table.name}')}"
-        loading = f"{self._database}.{quoted(f'loading_{table.name}')}"
-        columns = ", ".join(f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns)
-        self.execute(f"DROP TABLE IF EXISTS {loading} SYNC")
-        self.execute(
-            f"CREATE TABLE {loading} ({columns}) ENGINE = MergeTree ORDER BY {quoted(table.key)}"
-            " SETTINGS allow_nullable_key = 1"
-        )
-        count = 0
+        loading = f"loading_{table.name}"
+        columns = [f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns]
+        self._each(self.ddl.dropped(loading))
+        order = f"{quoted(table.key)} SETTINGS allow_nullable_key = 1"
+        self._each(self.ddl.stored(loading, columns, "MergeTree", order, quoted(table.key)))
         try:
-            for batch in batches:
-                if batch and len(batch[0]):
-                    with self._guard, self._errors():
-                        self._client.insert(
-                            f"loading_{table.name}",
-                            [list(column) for column in batch],
-                            column_names=[c.name for c in table.columns],
-                            column_oriented=True,
-                            database=self._database,
-                        )
-                    count += len(batch[0])
+            count = sum(self._loaded(table, batch) for batch in batches)
         except BaseException:
             with contextlib.suppress(LibraryError):
-                self.execute(f"DROP TABLE IF EXISTS {loading} SYNC")
+                self._each(self.ddl.dropped(loading))
             raise
-        self.execute(f"DROP TABLE IF EXISTS {stored} SYNC")
-        self.execute(f"RENAME TABLE {loading} TO {stored}")
-        shown = f"{self._database}.{quoted(table.name)}"
-        self.execute(f"CREATE OR REPLACE VIEW {shown} AS SELECT * FROM {stored}")
+        self._put_in_place(table)
         return count
+
+    def _each(self, statements: Iterable[str]) -> None:
+        for statement in statements:
+            self.execute(statement)
+
+    def _loaded(self, table: SideTable, batch: Sequence[Sequence[Cell]]) -> int:
+        rows = len(batch[0]) if batch else 0
+        if rows:
+            with self._guard, self._errors():
+                self._client.insert(
+                    f"loading_{table.name}",
+                    [list(column) for column in batch],
+                    column_names=[c.name for c in table.columns],
+                    column_oriented=True,
+                    database=self._database,
+                )
+        return rows
+
+    def _put_in_place(self, table: SideTable) -> None:
+        """The rows that were loaded, in place of older ones."""
+        quoted, ddl = self.words.quoted, self.ddl
+        names = [f"{kind}_{table.name}{ddl.ending}" for kind in ("loading", "side")]
+        loaded, stored = map(ddl.place, names)
+        self._each(ddl.dropped(f"side_{table.name}"))
+        self.execute(f"RENAME TABLE {loaded} TO {stored}{ddl.on}")
+        if ddl.cluster:
+            self._each(ddl.dropped(f"loading_{table.name}"))
+            self.execute(ddl.distributed(f"side_{table.name}", quoted(table.key)))
+        shown = ddl.place(f"side_{table.name}")
+        self.execute(ddl.view(quoted(table.name), f"SELECT * FROM {shown}"))
 
     def unload(self, name: str) -> None:
         quoted = self.words.quoted
-        self.execute(f"DROP VIEW IF EXISTS {self._database}.{quoted(name)}")
-        self.execute(f"DROP TABLE IF EXISTS {self._database}.{quoted(f'side_{name}')} SYNC")
+        self.execute(f"DROP VIEW IF EXISTS {self.ddl.place(quoted(name))}{self.ddl.on}")
+        self._each(self.ddl.dropped(f"side_{name}"))
 
     def has_table(self, namespace: str, name: str) -> bool:
         query = "SELECT 1 FROM system.tables WHERE database = ? AND name = ?"
@@ -413,37 +470,60 @@ class ClickHouseEngine:
 
     def index_state(self, table: str) -> IndexState:
         """Parts that were written after the index was declared have it; older ones may not."""
+        own = (self._database, f"{table}{self.ddl.ending}")
+        system = self.ddl.system
+        if self.ddl.myscale:
+            return self._myscale_state(own)
         declared = self.rows(
-            "SELECT 1 FROM system.data_skipping_indices WHERE database = ? AND table = ?"
-            f" AND name = '{_INDEX}'",
-            (self._database, table),
+            f"SELECT 1 FROM {system('data_skipping_indices')} WHERE database = ? AND table = ?"
+            f" AND name = '{INDEX}'",
+            own,
         )
         if not declared:
             return IndexState("none")
         running = self.rows(
-            "SELECT parts_to_do, latest_fail_reason FROM system.mutations WHERE database = ?"
+            f"SELECT parts_to_do, latest_fail_reason FROM {system('mutations')} WHERE database = ?"
             " AND table = ? AND NOT is_done",
-            (self._database, table),
+            own,
         )
         if running:
             left, failed = running[0]
             state = "stale" if failed else "building"
             return IndexState(state, failed or f"{left} parts to do")
         without = self.rows(
-            "SELECT count(*) FROM system.parts WHERE database = ? AND table = ? AND active"
+            f"SELECT count(*) FROM {system('parts')} WHERE database = ? AND table = ? AND active"
             " AND secondary_indices_compressed_bytes = 0 AND rows > 0",
-            (self._database, table),
+            own,
         )[0][0]
         return IndexState("stale", f"{without} parts lack it") if without else IndexState("built")
 
-    def build_index(self, table: str) -> None:
-        place = f"{self._database}.{table}"
-        (dim,) = self.rows(f"SELECT length(embedding) FROM {place} LIMIT 1")[0]
-        self.execute(
-            f"ALTER TABLE {place} ADD INDEX IF NOT EXISTS {_INDEX} embedding TYPE"
-            f" vector_similarity('hnsw', 'cosineDistance', {dim}, 'bf16', 32, 128)"
+    def _myscale_state(self, own: Sequence[Any]) -> IndexState:
+        """As MyScale's own table of vector indexes has it: Built, InProgress, Error."""
+        rows = self.rows(
+            f"SELECT status FROM {self.ddl.system('vector_indices')} WHERE database = ?"
+            f" AND table = ? AND name = '{INDEX}'",
+            own,
         )
-        self.execute(f"ALTER TABLE {place} MATERIALIZE INDEX {_INDEX} SETTINGS mutations_sync = 1")
+        states = {str(status) for (status,) in rows}
+        if not states:
+            return IndexState("none")
+        if states == {"Built"}:
+            return IndexState("built")
+        if "Error" in states:
+            return IndexState("stale", "MyScale says: Error")
+        return IndexState("building", f"MyScale says: {min(states)}")
+
+    def build_index(self, table: str) -> None:
+        found = self.rows(f"SELECT length(embedding) FROM {self._database}.{table} LIMIT 1")
+        if not found:
+            return
+        if self.ddl.myscale:
+            state = self.index_state(table).state
+            if state == "building":
+                return
+            if state == "stale":
+                self.execute(self.ddl.unindexed(table))
+        self._each(self.ddl.index(table, int(found[0][0])))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -492,8 +572,8 @@ _READING = {"join_use_nulls": 1, "readonly": 2, "allow_ddl": 0, "allow_introspec
 """Settings of statements that only read."""
 
 _KEYS = 1_000
-_INDEX = "embedding_index"
-_LIVE = ", (record IS NOT NULL AND state IN ('indexed', 'unchanged', 'moved')) AS live"
+_BLOCK = 1_000
+"""Vectors that are read at a time."""
 
 
 def _is_alive(holder: str, _since: int, seen: int) -> bool:
@@ -546,6 +626,23 @@ def bound(query: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
     return "".join(text), parameters
 
 
+def _binary(size: int) -> np.dtype[Any]:
+    """A row of RowBinary with an id, whose halves are written backwards, and a vector."""
+    return np.dtype(
+        [("id", "u1", (2, 8)), ("size", "u1", (len(_length(size)),)), ("vector", "<f4", (size,))]
+    )
+
+
+def _length(number: int) -> list[int]:
+    """A length as RowBinary has it: seven bits a byte, the lowest first (LEB128)."""
+    out = []
+    while True:
+        number, low = number >> 7, number & 127
+        out.append(low | (128 if number else 0))
+        if not number:
+            return out
+
+
 def _readers(names: Sequence[str]) -> Any:
     """What turns a row of an answer into Python's values: text, and bytes where it is no text."""
     raw = [name.rpartition(".")[2] in _BYTES for name in names]
@@ -567,23 +664,6 @@ def _decoded(row: Sequence[Any]) -> Row:
     )
 
 
-def physical(table: Table) -> Iterator[Column]:
-    """The columns of a table on ClickHouse: a histogram is three of them."""
-    for column in table.columns:
-        if column.kind != "histogram":
-            yield column
-            continue
-        yield Column("bins", "integers")
-        yield Column("counts", "integers")
-        yield Column("total", "integer")
-
-
-def definition(column: Column) -> str:
-    """A column as ``CREATE TABLE`` has it."""
-    kind = "Array(UInt16)" if column.name in ("bins", "counts") else _TYPES[column.kind]
-    return f"{column.name} {f'Nullable({kind})' if column.nullable else kind}"
-
-
 def physical_row(table: Table, row: Row) -> Row:
     """A row as ClickHouse's columns have it."""
     out: list[Any] = []
@@ -591,8 +671,6 @@ def physical_row(table: Table, row: Row) -> Row:
         if column.kind == "histogram":
             counts = value.counts.tolist()
             out += [value.bins.tolist(), counts, sum(counts)]
-        elif column.kind == "vector":
-            out.append(value.astype(np.float32).tolist())
         else:
             out.append(value)
     return tuple(out)
@@ -603,7 +681,9 @@ def _connected(address: Address) -> Any:
         import clickhouse_connect
     except ImportError as error:
         raise MissingExtraError("a library on ClickHouse", "clickhouse") from error
-    settings = {"mutations_sync": 1, "lightweight_deletes_sync": 2}
+    settings: dict[str, Any] = {"mutations_sync": 1, "lightweight_deletes_sync": 2}
+    if "cluster" in address.options:  # rows are there when an insert returns; joins see all shards
+        settings |= {"distributed_foreground_insert": 1, "distributed_product_mode": "global"}
     if address.scheme == "chdb":
         try:
             client = clickhouse_connect.get_client(interface="chdb", path=address.path)

@@ -32,6 +32,9 @@ class Words(Protocol):
     def cosine_distance(self, column: str, vector: DoubleArray) -> str:
         """1 - cosine of a vector's column and one vector, float64 (dim,)."""
 
+    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
+        """The same as the engine's index answers to."""
+
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """The score of ``_histograms``'s rows by a metric, the histogram being the query."""
 
@@ -89,6 +92,8 @@ class Engine(Protocol):
     words: Words
     name: str
     """The server's address, for messages."""
+    index_kind: str
+    """What ``build_index`` makes, for messages."""
 
     def exists(self) -> bool:
         """Whether there is a library in the namespace."""
@@ -107,6 +112,12 @@ class Engine(Protocol):
 
     def put(self, table: Table, rows: Sequence[Row]) -> None:
         """Insert rows, or replace those with the same key; of a fixed table, leave those."""
+
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows of which none is there: faster than ``put``."""
+
+    def each_vector(self, table: Table) -> Iterator[Row]:
+        """Ids and vectors, float16 (dim,), of a table of vectors, in no order, as ``stream``."""
 
     def remove(self, table: Table, keys: Sequence[Row]) -> None:
         """Remove the rows with these keys; of a table, or of all its rows with a shorter key."""

@@ -133,7 +133,8 @@ class Nearest:
         """By cosine; with several vectors by the one that a record is least alike."""
         each = [self._words.cosine_distance("v.embedding", vector) for vector in vectors]
         if not exact and len(vectors) == 1 and self._is_indexed(allowed):
-            found = self._found(each[0], f"{self._table} AS v", 4 * k + MORE, allowed)
+            near = self._words.indexed_distance("v.embedding", vectors[0])
+            found = self._found(near, f"{self._table} AS v", 4 * k + MORE, allowed)
             if len(found) >= k:
                 return Candidates([id_ for id_, _ in found], exact=False)
         return self._exact(self._largest(each), f"{self._table} AS v", k, allowed, _flat)

@@ -70,6 +70,9 @@ class PostgresWords:
         numbers = ",".join(repr(float(number)) for number in vector.astype(np.float32))
         return f"({column} <=> '[{numbers}]'::halfvec({len(vector)}))"
 
+    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
+        return self.cosine_distance(column, vector)
+
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """All four metrics are sums over bins, and pgvector sums over the bins of two sparse rows.
 
@@ -138,6 +141,7 @@ class PostgresEngine:
 
     def __init__(self, address: Address) -> None:
         self.words: Words = PostgresWords()
+        self.index_kind = "HNSW of pgvector (halfvec, cosine)"
         self.name = address.name
         self._address = address
         self._schema = address.namespace
@@ -315,6 +319,21 @@ class PostgresEngine:
             )
             await connection.execute(f"DROP TABLE {stage}")
 
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            with self._errors():
+                self._loop.run(self._added(table, rows))
+
+    async def _added(self, table: Table, rows: Sequence[Row]) -> None:
+        records = [physical_row(table, row) for row in rows]
+        async with self._own() as connection:
+            await connection.copy_records_to_table(
+                table.name, columns=physical_names(table), records=records
+            )
+
+    def each_vector(self, table: Table) -> Iterator[Row]:
+        return self.stream(f"SELECT id, embedding FROM {table.name}")
+
     def remove(self, table: Table, keys: Sequence[Row]) -> None:
         if not keys:
             return
@@ -406,22 +425,26 @@ class PostgresEngine:
 
     def index_state(self, table: str) -> IndexState:
         """An HNSW index of pgvector takes every row that is added: it is never stale."""
+        making = self.rows(
+            "SELECT blocks_done, blocks_total FROM pg_catalog.pg_stat_progress_create_index"
+            " WHERE relid = to_regclass(?)",  # an index is not seen by others before it is made
+            (f'"{self._schema}".{table}',),
+        )
+        if making:
+            done, total = making[0]
+            return IndexState("building", f"{done} of {total} blocks" if total else "it begins")
         rows = self.rows(
-            "SELECT i.indisvalid, p.blocks_done, p.blocks_total FROM pg_catalog.pg_index AS i"
+            "SELECT i.indisvalid FROM pg_catalog.pg_index AS i"
             " JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid"
             " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-            " LEFT JOIN pg_catalog.pg_stat_progress_create_index AS p ON p.index_relid = c.oid"
             " WHERE n.nspname = ? AND c.relname = ?",
             (self._schema, f"{table}_index"),
         )
         if not rows:
             return IndexState("none")
-        valid, done, total = rows[0]
-        if valid:
+        if rows[0][0]:
             return IndexState("built")
-        if total:
-            return IndexState("building", f"{done} of {total} blocks")
-        return IndexState("stale", "its making was interrupted; make it again")
+        return IndexState("stale", "its making was interrupted")
 
     def build_index(self, table: str) -> None:
         if self.index_state(table).state == "stale":

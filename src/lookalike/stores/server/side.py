@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from lookalike.errors import InputError
 from lookalike.sql import Dialect, Statement
-from lookalike.stores.server.engine import Engine
+from lookalike.stores.server.engine import Engine, Row
 from lookalike.stores.server.layout import MATCHES, SIDE_TABLES
 from lookalike.stores.server.statements import VIEWS, checked, readable
 from lookalike.types import Cell, Column, ColumnKind, SideTable, SqlResult
@@ -63,16 +63,7 @@ class ServerSideTables(ABC):
         """The side tables, by name."""
         columns = ", ".join(SIDE_TABLES.names)
         found = self.engine.rows(f"SELECT {columns} FROM _side_tables ORDER BY name")
-        return [
-            SideTable(
-                name,
-                key,
-                matches,
-                tuple(Column(one, ColumnKind(kind)) for one, kind in json.loads(text)),
-                *rest,
-            )
-            for name, key, matches, text, *rest in found
-        ]
+        return list(map(described, found))
 
     def find_keys(self, matches: str, keys: Sequence[str]) -> int:
         """How many of these keys belong to a live file."""
@@ -132,3 +123,10 @@ class ServerSideTables(ABC):
             f"{self.name}: statements only read here; add the table again with --replace, or change"
             " it with the server's own tools"
         )
+
+
+def described(row: Row) -> SideTable:
+    """A side table from its row of ``_side_tables``."""
+    name, key, matches, text, *rest = row
+    columns = tuple(Column(one, ColumnKind(kind)) for one, kind in json.loads(text))
+    return SideTable(name, key, matches, columns, *rest)

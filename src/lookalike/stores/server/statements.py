@@ -134,6 +134,10 @@ _BEFORE_PARENTHESIS = frozenset((
     "WITHIN",
 ))  # fmt: skip
 _REFUSED_WORDS = frozenset(("INTO", "OUTFILE", "SETTINGS", "FORMAT", "COPY", "CALL", "DO"))
+_BEFORE_COLUMN = (
+    "AND", "BETWEEN", "BY", "CASE", "DISTINCT", "ELSE", "HAVING", "ILIKE", "LIKE", "NOT", "ON",
+    "OR", "PREWHERE", "SELECT", "THEN", "WHEN", "WHERE",
+)  # fmt: skip
 _REFUSED_PREFIXES = ("_", "pg_")
 _REFUSED_NAMES = frozenset(("information_schema", "system"))
 
@@ -165,11 +169,19 @@ def checked(statement: Statement, dialect: Dialect) -> set[str]:
 def _check_name(token: Token, before: Token | None, follows: Token | None) -> None:
     if token.kind == "word" and token.text.upper() in _REFUSED_WORDS:
         called = follows is not None and follows.text == "("
-        if not called and not (before is not None and before.text in (".", "AS")):
+        if not called and not (before is not None and _names(token, before)):
             _refuse(f"{token.text.upper()} writes, or sets what it may not", token)
     name = name_value(token).lower()
     if name.startswith(_REFUSED_PREFIXES) or name in _REFUSED_NAMES:
         _refuse(f"{name!r} is not for statements", token)
+
+
+def _names(token: Token, before: Token) -> bool:
+    """Whether a refused word is a name here and no clause; ``images`` has a column ``format``."""
+    if before.text in (".", "AS"):
+        return True
+    column = before.kind == "sign" and before.text not in (")", "]")
+    return token.is_word("FORMAT") and (column or before.is_word(*_BEFORE_COLUMN))
 
 
 def _check_call(token: Token, dialect: Dialect) -> None:

@@ -92,6 +92,8 @@ class ServerStore(ServerSideTables):
         self._shares = shares
         self._write = write
         self._asked: dict[str, Any] | None = None
+        self.marks: Sequence[str] = ()
+        """Settings that get the version's number with it."""
         try:
             self._open(write)
         except BaseException:
@@ -102,14 +104,14 @@ class ServerStore(ServerSideTables):
         if write:
             self.engine.lock()
             self.engine.create(TABLES)
-            if "format" not in self._settings():
+            if "format" not in self.settings():
                 self._set("format", str(FORMAT_VERSION))
         elif not self.engine.exists():
             raise LibraryMissingError(
                 f"{self.name}: no library here; make one with: lookalike index PATH --library"
                 f" {self.name}"
             )
-        version = int(self._settings().get("format", FORMAT_VERSION))
+        version = int(self.settings().get("format", FORMAT_VERSION))
         if version > FORMAT_VERSION:
             raise LibraryNewerError(
                 f"{self.name}: format {version}, this version reads up to {FORMAT_VERSION};"
@@ -144,7 +146,8 @@ class ServerStore(ServerSideTables):
             self._asked[name] = ask()
         return self._asked[name]
 
-    def _settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
+        """What is set, by name."""
         query = "SELECT name, value FROM _settings"
         settings: dict[str, str] = self._once("settings", lambda: dict(self.engine.rows(query)))
         return settings
@@ -154,11 +157,12 @@ class ServerStore(ServerSideTables):
 
     def committed(self) -> None:
         """Something was written: readers see another version."""
-        self._set("version", str(self.version() + 1))
+        version = str(self.version() + 1)
+        self.engine.put(SETTINGS, [(name, version) for name in ("version", *self.marks)])
 
     def version(self) -> int:
         """A number that changes whenever something was committed."""
-        return int(self._settings().get("version", 0))
+        return int(self.settings().get("version", 0))
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -586,7 +590,7 @@ class ServerStore(ServerSideTables):
 
     def spaces(self) -> list[Space]:
         """The spaces of the library, its default first."""
-        chosen = self._settings().get("space")
+        chosen = self.settings().get("space")
         return sorted((one for _, one in self._spaces()), key=lambda one: one.name != chosen)
 
     def _spaces(self) -> list[tuple[int, Space]]:
@@ -681,7 +685,7 @@ class ServerStore(ServerSideTables):
 
     def parts_seen(self, space: Space) -> int:
         """How often ``put_parts`` got a record in a space: a number that grows; 0 for never."""
-        return int(self._settings().get(_PARTS_SEEN.format(space.name), 0))
+        return int(self.settings().get(_PARTS_SEEN.format(space.name), 0))
 
     def parts(self, space: Space, ids: Sequence[UUID] | None = None) -> PartTable:
         """The highest class logits of all parts that were looked at, in the order of indexing."""
