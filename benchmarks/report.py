@@ -685,6 +685,29 @@ def _timed(own: dict[str, float]) -> str:
     return f"{own['p50_ms']} ({own['p95_ms']}){recall}"
 
 
+def scale_out(result: dict[str, Any]) -> str:
+    ways = [
+        [way["by"], f"{way['seconds']:.0f}", f"{way['a_second']:.0f}",
+         f"{way['a_second_after']:.0f}" if "a_second_after" in way else "–"]
+        for way in result["pipelines"]
+    ]  # fmt: skip
+    stores = [
+        [own["store"], f"{own['committed_a_second']:,.0f}", f"{own['bytes_a_record']:,.0f}",
+         f"{own['index_bytes_a_record']:,.0f}" if "index_bytes_a_record" in own else "–"]
+        for own in result["stores"]
+    ]  # fmt: skip
+    parts = result["parts"]
+    return (
+        f"{result['photos']:,} photos of {result['mean_bytes'] / 1e3:.0f} kB; a cluster of"
+        " processes on the same cores, so this shows what the way through other processes"
+        " costs:\n\n"
+        + table(["by", "seconds", "a second", "after the first came"], ways)
+        + "\n\nWhat one writer commits, and what a record takes up:\n\n"
+        + table(["into", "records a second", "bytes a record", "of its index"], stores)
+        + f"\n\nParquet parts: {parts['data_bytes_a_record']:,.0f} bytes a record."
+    )
+
+
 def exchange(result: dict[str, Any]) -> str:
     rows = [
         [name, megabytes(own["bytes"]), *_moved(own["export"]), *_moved(own.get("import"))]
@@ -758,6 +781,7 @@ SECTIONS = [
     ("side_tables", "Side tables and searches in SQL", "side_tables.py SMALL", side_tables),
     ("join", "The same join on three engines", "join.py", join),
     ("servers", "Libraries on servers", "servers.py LIBRARY", servers),
+    ("scale_out", "Beyond one process", "scale_out.py PHOTOS", scale_out),
     ("exchange", "Exports and imports", "exchange.py LIBRARY", exchange),
     ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
     ("parts", "Labels of parts", "parts.py PHOTOS", parts),

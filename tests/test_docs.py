@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,7 @@ def test_the_grammar_on_the_page_is_that_of_the_parser() -> None:
 def test_links_and_pictures_exist(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    targets += re.findall(r"^\[[^\]]+\]: ([^#\s]+)", text, re.M)
     local = [target for target in targets if "://" not in target]
     missing = [target for target in local if not os.path.exists(page.parent / target)]
     assert not missing
@@ -289,6 +291,20 @@ def test_storage_format_names_every_table_and_column_of_a_server() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_page_has_an_unfilled_place(page: Path) -> None:
     assert not re.findall(r"^@[A-Z]+@$|TODO|FIXME", page.read_text(encoding="utf-8"), re.M)
+
+
+def test_every_extra_that_an_error_names_can_be_installed() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
+    named = {
+        name
+        for text in sources
+        for name in re.findall(r'MissingExtraError\(\s*[^()]*?"([a-z]+)"\s*\)', text)
+    }
+    assert len(named) >= 6
+    assert named <= extras.keys()
 
 
 def test_no_document_names_a_path_of_one_machine() -> None:

@@ -24,7 +24,7 @@ import pi_heif
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lookalike.config import Limits
-from lookalike.errors import ImageError
+from lookalike.errors import ImageError, one_line
 from lookalike.types import FileEntry, Reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
@@ -69,10 +69,7 @@ def read(path: str, limits: Limits = Limits()) -> ReadFile:
             data = b"" if status.st_size > most else file.read(int(min(most + 1, sys.maxsize)))
             size = max(status.st_size, len(data))  # a pipe has none before it ends
             if size > most:
-                raise ImageError(
-                    Reason.TOO_MANY_BYTES,
-                    f"{size / 1e6:.0f} MB exceeds {limits.megabytes:g} MB; raise --max-megabytes",
-                )
+                raise too_many_bytes(size, limits)
     except PermissionError as error:
         raise ImageError(Reason.NO_PERMISSION, error.strerror or "") from error
     except OSError as error:
@@ -81,6 +78,12 @@ def read(path: str, limits: Limits = Limits()) -> ReadFile:
         raise ImageError(Reason.ZERO_BYTES, "")
     entry = FileEntry.of(path, status)
     return ReadFile(entry, data, hashlib.sha256(data).digest())
+
+
+def too_many_bytes(size: int, limits: Limits) -> ImageError:
+    """The refusal of a picture of ``size`` bytes, more than the limits allow."""
+    told = f"{size / 1e6:.0f} MB exceeds {limits.megabytes:g} MB; raise --max-megabytes"
+    return ImageError(Reason.TOO_MANY_BYTES, told)
 
 
 class MemoryBudget:
@@ -212,7 +215,7 @@ def _refusal(error: Exception) -> ImageError:
         return error
     if isinstance(error, MemoryError):
         return ImageError(Reason.READ_ERROR, "not enough memory; try again")
-    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    detail = one_line(error)
     if isinstance(error, EOFError) or any(word in detail.lower() for word in _TRUNCATION_WORDS):
         return ImageError(Reason.TRUNCATED, detail)
     return ImageError(Reason.CORRUPT, detail)

@@ -86,3 +86,8 @@ class MissingExtraError(LookalikeError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional part; pip install 'lookalike[{extra}]'")
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """What an error says, in one line of at most ``most`` characters; else its class's name."""
+    return " ".join(str(error).split())[:most] or type(error).__name__

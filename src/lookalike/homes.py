@@ -19,17 +19,22 @@ from lookalike.stores import SqliteStore
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.stores.server.address import Address, is_address, parse_address
 from lookalike.stores.server.engine import Engine
-from lookalike.stores.server.store import ServerStore
+from lookalike.stores.server.store import ServerStore, missing
 from lookalike.types import FloatArray, Space
 
 AnyStore = SqliteStore | ServerStore
 
 
 class Home(Protocol):
-    """A place of a library. ``name``: for messages; ``derived``: for what can be made anew."""
+    """A place of a library.
+
+    ``name``: for messages; ``derived``: for what can be made anew; ``own``: the folder on this
+    machine into which nobody else writes.
+    """
 
     name: str
     derived: Path
+    own: Path
 
     def exists(self) -> bool:
         """Whether there is a library."""
@@ -46,7 +51,7 @@ class FolderHome:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name, self.derived = str(folder), folder / "derived"
+        self.name, self.derived, self.own = str(folder), folder / "derived", folder
 
     def exists(self) -> bool:
         return is_library(self.folder)
@@ -67,15 +72,25 @@ class ServerHome:
         place = f"{address.name}#{address.namespace}"
         own = hashlib.sha256(place.encode()).hexdigest()[:16]
         self.derived = config.cache_folder() / "servers" / own
+        self.own = Path(address.path) if address.scheme == "chdb" else self.derived
 
     def exists(self) -> bool:
+        if not self._is_reachable:
+            return False
         engine = connected(self._address)
         try:
             return engine.exists()
         finally:
             engine.close()
 
+    @property
+    def _is_reachable(self) -> bool:
+        """False for a folder that is not there: chDB would make it, only to be asked."""
+        return self._address.scheme != "chdb" or os.path.isdir(self._address.path)
+
     def open(self, *, write: bool = False) -> ServerStore:
+        if not write and not self._is_reachable:
+            raise missing(self.name)
         return ServerStore(connected(self._address), shares_of, write=write)
 
     def errors(self) -> AbstractContextManager[None]:

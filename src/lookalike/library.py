@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -145,11 +146,21 @@ class Library:
         return library
 
     @property
+    def on_server(self) -> bool:
+        """Whether the library lies on a server, and in no folder."""
+        return not isinstance(self._home, FolderHome)
+
+    @property
     def folder(self) -> Path:
         """The folder in which the library lies. Raises InputError for one on a server."""
         if isinstance(self._home, FolderHome):
             return self._home.folder
         raise InputError(f"{self.name}: is on a server; this needs a library in a folder")
+
+    @property
+    def own_folder(self) -> Path:
+        """The folder here into which only the library writes; of one on a server, its caches'."""
+        return self._home.own
 
     def close(self) -> None:
         """Release the library's files. Closing twice is harmless."""
@@ -1091,7 +1102,9 @@ class Library:
     def _index_soon(self, request: Request, result: SearchResult) -> None:
         """Make an index that searches go without, beside them, once a second search wants it."""
         tables = self._tables.get(result.space or "")
-        if tables is None or request.exact or not tables.wants_index(request.method.by):
+        if tables is None or request.exact or not isinstance(self._home, FolderHome):
+            return
+        if not tables.wants_index(request.method.by):
             return
         self._unindexed += 1
         if self._unindexed == _SEARCHES_BEFORE_INDEXING:
@@ -1099,7 +1112,10 @@ class Library:
             thread.start()
 
     def _make_index(self, tables: Tables) -> None:
-        if tables.refresh() and self._tables.get(tables.space.name) is tables:
+        """In a thread of its own, which needs a connection of its own."""
+        with contextlib.closing(self._home.open()) as store:
+            made = Tables(store, tables.space, self._home.derived).refresh()
+        if made and self._tables.get(tables.space.name) is tables:
             del self._tables[tables.space.name]  # the next search opens what was made
 
     def _refreshed(

@@ -55,3 +55,9 @@ def file_of(path: str) -> str | None:
         return None
     member = in_archive(path)
     return member[0] if member else path
+
+
+def shown(place: str) -> str:
+    """A library's place as it may be shown: of an address without what may be credentials."""
+    named = re.sub(r"(?i)(password=)[^&]*", r"\1...", place)
+    return re.sub(r"://.*@", "://", named, flags=re.DOTALL)

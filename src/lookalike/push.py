@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import numpy as np
 
@@ -279,7 +278,7 @@ class _Push:
         while page := list(itertools.islice(found, PAGE)):
             places = [table.names.index(name) for name in table.key]
             gone = [
-                tuple(_plain(theirs[place]) for place in places)
+                tuple(theirs[place] for place in places)
                 for mine, theirs in page
                 if mine is None and theirs is not None
             ]
@@ -349,10 +348,6 @@ def _rows_of(side: FolderContents | ServerContents, table: Table) -> int:
     if table.fixed:
         return len(side.keys(table))
     return sum(1 for _ in side.rows(table))
-
-
-def _plain(value: object) -> object:
-    return UUID(bytes=value.bytes) if isinstance(value, UUID) else value
 
 
 def _batches(rows: Iterator[tuple[Cell, ...]]) -> Iterator[list[tuple[Cell, ...]]]:

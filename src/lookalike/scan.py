@@ -27,6 +27,12 @@ UNDECODED_SUFFIXES = frozenset(
 Found = FileEntry | PassedOver
 
 
+def undecoded(path: str, suffix: str) -> PassedOver:
+    """A picture whose suffix is one of ``UNDECODED_SUFFIXES``."""
+    detail = f"{suffix} pictures are not decoded; convert to JPEG, PNG or TIFF"
+    return PassedOver(path, State.UNREADABLE, Reason.UNSUPPORTED, detail)
+
+
 def absolute_roots(paths: Iterable[str]) -> list[str]:
     """Absolute paths of what is to be scanned, without repeats; raises if one does not exist.
 
@@ -122,8 +128,7 @@ class _Walk:
     def file(self, path: str, name: str, *, named: bool = False) -> Iterator[Found]:
         suffix = os.path.splitext(name)[1].lower()
         if suffix in UNDECODED_SUFFIXES:
-            detail = f"{suffix} pictures are not decoded; convert to JPEG, PNG or TIFF"
-            yield PassedOver(path, State.UNREADABLE, Reason.UNSUPPORTED, detail)
+            yield undecoded(path, suffix)
             return
         if suffix not in IMAGE_SUFFIXES and not named:
             yield PassedOver(path, State.SKIPPED, Reason.OTHER_NAME)

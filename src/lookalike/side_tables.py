@@ -20,6 +20,8 @@ MOST_COLUMNS = 500
 """Columns of a side table at most."""
 
 _TAKEN = ("images", "files", "labels", "similar", "tables")
+_BEGINNINGS = ("sqlite_", "pg_", "lookalike_", "side_", "vectors_")
+"""Of names that tables on one engine or another have for themselves."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _WORDS = frozenset((
     "all", "alter", "analyze", "and", "any", "array", "as", "asc", "between", "both", "by",
@@ -71,7 +73,7 @@ def table_name(text: str) -> str:
             f"table {text[:80]!r}: a name has letters a to z, digits and _, begins with a letter"
             " and has at most 63 characters; choose one like conversions"
         )
-    if name in _TAKEN or name in _WORDS or name.startswith(("sqlite_", "pg_", "lookalike_")):
+    if name in _TAKEN or name in _WORDS or name.startswith(_BEGINNINGS):
         raise InputError(
             f"table {text!r}: the name means something else; choose another, my_{name}"
         )

@@ -51,8 +51,8 @@ class IndexStatus:
 class Status:
     """What a library holds.
 
-    ``records``: with a file now; ``checks``: what does not fit, each with its cure; none if all
-    does.
+    ``records``, ``histograms``: with a file now; ``checks``: what does not fit, each with its
+    cure; none if all does.
     """
 
     name: str
@@ -242,7 +242,7 @@ class _ServerSide:
         return SpaceStatus(space.name, default, space.dim, held, self._store.count() - held)
 
     def histograms(self) -> int:
-        return _count(self.ask, "_histograms")
+        return _count(self.ask, "_histograms", "record IN (SELECT record FROM _files WHERE live)")
 
     def side_rows(self, name: str) -> int:
         return _count(self.ask, self._store.engine.words.quoted(f"side_{name}"))

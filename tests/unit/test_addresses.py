@@ -15,10 +15,10 @@ SECRET = "s3cr3t-wörd"
 @pytest.mark.parametrize(
     ("text", "name", "namespace"),
     [
-        ("postgresql://me:pw@host:5433/shop?schema=own", "postgresql://host:5433/shop", "own"),
+        ("postgresql://me:pw@db:5433/x?schema=own", "postgresql://db:5433/x?schema=own", "own"),
         ("postgres://host/shop", "postgresql://host/shop", "lookalike"),
         ("clickhouse://me@[::1]:8443/pictures", "clickhouse://[::1]:8443/pictures", "pictures"),
-        ("chdb:///tmp/engine?database=own", "chdb:///tmp/engine", "own"),
+        ("chdb:///tmp/engine?database=own", "chdb:///tmp/engine?database=own", "own"),
     ],
 )  # fmt: skip
 def test_an_address_has_a_name_without_credentials(text: str, name: str, namespace: str) -> None:
@@ -49,6 +49,7 @@ def test_who_asks_comes_from_the_address_then_the_environment_then_a_file(tmp_pa
         f"postgresql://me:{SECRET}/x@host/db",
         f"clickhouse://me:a/{SECRET}@host:9/db",
         f"clickhouse://me:{SECRET}#@host/db",
+        f"clickhouse://me:{SECRET}?@host/db",
         f"postgresql://me:{SECRET}@host/db?password={SECRET}",
         f"mysql://me:{SECRET}@host/db",
         f"clickhouse://me:{SECRET}@/db",

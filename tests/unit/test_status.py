@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lookalike import Library
+from lookalike.errors import LibraryMissingError
 from lookalike.homes import home_of
 from lookalike.indexes.compact import LEAST_ROWS, LONGEST_TAIL, CodesCache
 from lookalike.side_tables import TableOptions
@@ -58,7 +59,7 @@ def test_all_engines_count_the_same(there: Library) -> None:
     assert status.files == {"gone": 1, "unchanged": 11}
     (space,) = status.spaces
     assert (space.name, space.default, space.dim, space.lacking) == ("toy", True, 8, 0)
-    assert space.vectors == 11
+    assert (space.vectors, status.histograms) == (11, 11)
     assert (status.thumbnails, status.labels, status.side_tables) == (12, 1, {"sales": 2})
     assert status.last_indexed is not None
     assert status.checks == []
@@ -185,3 +186,11 @@ def test_an_index_whose_making_was_interrupted_is_stale(tmp_path: Path) -> None:
         assert engine.index_state("vectors_small").state == "stale"
         engine.build_index("vectors_small")
         assert engine.index_state("vectors_small").state == "built"
+
+
+def test_asking_for_a_library_that_is_not_there_makes_no_folder(tmp_path: Path) -> None:
+    place = f"chdb://{tmp_path / 'none'}"
+    with pytest.raises(LibraryMissingError, match="no library here"):
+        Library.open(place)
+    assert not home_of(place).exists()
+    assert list(tmp_path.iterdir()) == []

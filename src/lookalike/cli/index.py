@@ -21,7 +21,7 @@ from lookalike.config import Fetching, IndexOptions, Limits
 from lookalike.errors import InputError
 from lookalike.library import Library
 from lookalike.pipeline import FillReport, IndexReport
-from lookalike.places import is_archive
+from lookalike.places import is_archive, shown
 from lookalike.present.table import columns
 from lookalike.sources import Source
 from lookalike.types import State
@@ -244,7 +244,7 @@ def tell_left(report: IndexReport, library: str | None) -> None:
     if refused:
         talk(
             f"{refused} files could not be read; why: lookalike ledger --state unreadable"
-            + (f" --library {library}" if library else "")
+            + (f" --library {shown(library)}" if library else "")
         )
 
 

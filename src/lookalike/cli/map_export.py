@@ -26,8 +26,9 @@ from lookalike.maps.exports.page import PAPERS, THEMES, PosterOptions
 from lookalike.maps.exports.plotly import PlotlyOptions, write_plotly
 from lookalike.maps.exports.scatter import figure_class, write_scatter
 from lookalike.maps.exports.source import ExportSource
-from lookalike.maps.exports.table import TableOptions, arrow, write_csv, write_parquet
+from lookalike.maps.exports.table import TableOptions, write_csv, write_parquet
 from lookalike.maps.exports.tensorboard import ProjectorOptions, write_tensorboard
+from lookalike.rows.parquet import arrow
 
 Writer = Callable[[ExportSource, Path], int]
 Forms: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -133,7 +133,7 @@ def check_contents(library: Library, folder: Path, what: str) -> None:
 
 def check_outside(library: Library, path: Path, what: str) -> None:
     """Raise InputError for a place among the library's own files."""
-    own = os.path.realpath(library.folder)
+    own = os.path.realpath(library.own_folder)
     if os.path.commonpath([own, os.path.realpath(path)]) == own:
         raise InputError(f"{path}: lies in the library itself; name another place for {what}")
 

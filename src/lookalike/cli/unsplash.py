@@ -18,6 +18,7 @@ from lookalike.cli.output import add_library_option, talk
 from lookalike.cli.steps import Steps
 from lookalike.config import IndexOptions
 from lookalike.library import Library
+from lookalike.places import shown
 from lookalike.unsplash import DOWNLOADS, KEYWORDS, PHOTOS, SUFFIX, open_archive
 
 
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
             tables = archive.add_tables(library, steps)
         for one in tables:
             talk(f"{one.table.name}: {one.table.rows:,} rows, {one.matched:,} of these photos")
-        talk(f"{len(library)} photos in {library.folder}; for example")
+        talk(f"{len(library)} photos in {library.name}; for example")
         for line in examples(library, options.library):
             talk(f"  {line}")
     return 0
@@ -102,4 +103,4 @@ def _quoted(statement: str) -> str:
 
 
 def _library(named: str | None) -> str:
-    return f" --library {shlex.quote(named)}" if named else ""
+    return f" --library {shlex.quote(shown(named))}" if named else ""

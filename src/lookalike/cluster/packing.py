@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.exchange.columns import arrow
 from lookalike.pipeline import Analysed
+from lookalike.rows.parquet import arrow
 from lookalike.types import (
     ClassLogits,
     Features,

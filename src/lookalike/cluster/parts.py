@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.errors import InputError, MissingExtraError, StorageError
-from lookalike.exchange.columns import OWN_METADATA, arrow, batch_of, identity, schema_of
+from lookalike.errors import InputError, MissingExtraError, StorageError, one_line
+from lookalike.exchange.columns import OWN_METADATA, batch_of, identity, schema_of
 from lookalike.exchange.parquet import WRITING
 from lookalike.exchange.selection import ExportOptions, Piece, Row
 from lookalike.pipeline import batched
 from lookalike.places import is_url
+from lookalike.rows.parquet import arrow
 from lookalike.stores.base import record_id
 from lookalike.stores.run import FINAL_REASONS
 from lookalike.types import FileEntry, Outcome, PassedOver, Reason, Record, Space, State, as_text
@@ -70,7 +71,7 @@ class PartsFolder:
         try:
             system, root = fsspec.core.url_to_fs(self.place)
         except (ImportError, ValueError) as error:
-            raise InputError(f"{self.place}: {' '.join(str(error).split())}") from error
+            raise InputError(f"{self.place}: {one_line(error)}") from error
         return system, str(root)
 
     def begin(self) -> None:
@@ -106,7 +107,7 @@ class PartsFolder:
         try:
             yield
         except OSError as error:
-            why = error.strerror or " ".join(str(error).split())
+            why = error.strerror or one_line(error)
             raise StorageError(
                 f"{self.place}: parts cannot be written ({why}); name another place"
             ) from error

@@ -39,9 +39,9 @@ from lookalike.cluster.packing import Packed, pack_entries
 from lookalike.cluster.parts import Counts, Form, PartsFolder, write_part
 from lookalike.config import IndexOptions
 from lookalike.errors import ClusterError, InputError, LookalikeError, MissingExtraError
-from lookalike.exchange.columns import arrow
 from lookalike.features.encoders import Encoder
 from lookalike.kernels import cores
+from lookalike.rows.parquet import arrow
 from lookalike.sources import Source
 from lookalike.sources.urls import UrlTableSource
 from lookalike.types import FileEntry, Outcome, Reason, Space, State

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import InputError
-from lookalike.exchange.columns import arrow
 from lookalike.exchange.incoming import (
     MOST_TEXT_BYTES,
     ImportOptions,
@@ -36,6 +35,7 @@ from lookalike.exchange.seen import Made, lies_here, made_together, seen
 from lookalike.exchange.selection import PIECE, Piece, Row, Selection
 from lookalike.exchange.tables import ParquetTable, cells
 from lookalike.places import is_url
+from lookalike.rows.parquet import arrow
 from lookalike.types import FileEntry, FloatArray, as_text
 
 VECTORS, METADATA = "img_emb", "metadata"

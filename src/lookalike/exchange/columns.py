@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lookalike.errors import MissingExtraError
 from lookalike.exchange.selection import ExportOptions, Piece, Row
+from lookalike.rows.parquet import arrow
 from lookalike.types import FloatArray, Space, as_text
 from lookalike.version import __version__
 
@@ -18,16 +18,6 @@ FORMAT = 1
 
 OWN_METADATA, HUB_METADATA = "lookalike", "huggingface"
 """Keys of the schema's metadata: what a file is, in JSON; and the features for ``datasets``."""
-
-
-def arrow() -> tuple[Any, Any]:
-    """PyArrow, and its Parquet; MissingExtraError if it is not there."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet file", "parquet") from error
-    return pyarrow, parquet
 
 
 def identity(space: Space) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from lookalike.errors import InputError, StorageError
 from lookalike.exchange.arrays import IDS, SPACE, VECTORS, write_arrays
 from lookalike.exchange.card import card
 from lookalike.exchange.clip_retrieval import write_clip_retrieval
-from lookalike.exchange.columns import arrow, schema_of
+from lookalike.exchange.columns import schema_of
 from lookalike.exchange.parquet import write_file, write_parts
 from lookalike.exchange.photos import CONVERSIONS, PHOTOS, Conversion, write_photos
 from lookalike.exchange.selection import ExportOptions, Selection
 from lookalike.exchange.table import write_csv
+from lookalike.rows.parquet import arrow
 from lookalike.sql import Statement
 from lookalike.stores import Store
 from lookalike.types import Space

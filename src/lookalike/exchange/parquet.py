@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from lookalike.exchange.columns import arrow, batch_of, schema_of
+from lookalike.exchange.columns import batch_of, schema_of
 from lookalike.exchange.selection import Selection
+from lookalike.rows.parquet import arrow
 
 COMPRESSION = "zstd"
 """Vectors of half precision have few distinct values: a dictionary and this make half of them."""

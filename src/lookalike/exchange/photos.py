@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import InputError
-from lookalike.exchange.columns import arrow, vectors_array
+from lookalike.exchange.columns import vectors_array
 from lookalike.exchange.incoming import (
     MOST_TEXT_BYTES,
     ImportOptions,
@@ -30,6 +30,7 @@ from lookalike.exchange.incoming import (
 from lookalike.exchange.parquet import WRITING
 from lookalike.exchange.selection import Piece, Selection
 from lookalike.exchange.tables import ParquetTable, cells, length_of, matrix
+from lookalike.rows.parquet import arrow
 from lookalike.types import FileEntry, FloatArray, as_text
 
 PHOTOS, CONVERSIONS = "photos.parquet", "conversions.parquet"

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import InputError
-from lookalike.exchange.columns import arrow
 from lookalike.exchange.incoming import MOST_THUMBNAIL_BYTES
+from lookalike.rows.parquet import arrow
 
 AT_ONCE = 1_000
 """Rows in hand at a time."""

@@ -8,9 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import MissingExtraError
+from lookalike.errors import MissingExtraError, one_line
 from lookalike.rows.base import BATCH_ROWS, Batch, Kinds, checked_names, refuse, text_of
 from lookalike.types import Cell, ColumnKind
+
+
+def arrow(feature: str = "a Parquet file") -> tuple[Any, Any]:
+    """PyArrow, and its Parquet; MissingExtraError, which names the feature, without it."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError(feature, "parquet") from error
+    return pyarrow, parquet
 
 
 class ParquetPart:
@@ -65,16 +75,12 @@ class ParquetPart:
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
+        pyarrow, parquet = arrow(f"{self.path}: reading Parquet")
         try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            raise MissingExtraError(f"{self.path}: reading Parquet", "parquet") from error
-        try:
-            with pq.ParquetFile(self.path, memory_map=True) as file:
+            with parquet.ParquetFile(self.path, memory_map=True) as file:
                 yield file
-        except (pa.ArrowException, OSError) as error:
-            what = " ".join(str(error).split())[:120]
+        except (pyarrow.ArrowException, OSError) as error:
+            what = one_line(error, 120)
             refuse(self.path, f"is no Parquet file that can be read ({what})", "get it again")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from lookalike.config import Fetching, Limits
-from lookalike.errors import ImageError, InputError, MissingExtraError
+from lookalike.errors import ImageError, InputError, MissingExtraError, one_line
 from lookalike.sources.base import Kept
 from lookalike.types import Reason
 
@@ -156,7 +156,7 @@ class Fetcher:
             )
         except Exception as error:  # of many kinds: a proxy's address, a file of certificates
             raise InputError(
-                f"network settings of the environment: {_told(error)}; check the variables"
+                f"network settings of the environment: {one_line(error)}; check the variables"
                 " HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and SSL_CERT_FILE"
             ) from error
 
@@ -176,11 +176,11 @@ class Fetcher:
         except httpx.TimeoutException as error:
             raise NotNow(f"no answer within {self._seconds:g} s") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            raise ImageError(Reason.REFUSED, f"not asked: {_told(error)}") from error
+            raise ImageError(Reason.REFUSED, f"not asked: {one_line(error)}") from error
         except (httpx.TransportError, OSError) as error:
-            raise NotNow(f"the connection failed: {_told(error)}") from error
+            raise NotNow(f"the connection failed: {one_line(error)}") from error
         except ValueError as error:  # names of hosts that are none, in several libraries' words
-            raise ImageError(Reason.REFUSED, f"not asked: {_told(error)}") from error
+            raise ImageError(Reason.REFUSED, f"not asked: {one_line(error)}") from error
 
     async def _follow(self, url: str, headers: Mapping[str, str], clock: asyncio.Timeout) -> Answer:
         start = url
@@ -310,7 +310,3 @@ def _status(code: int) -> str:
         return f"{code} {HTTPStatus(code).phrase}"
     except ValueError:
         return str(code)
-
-
-def _told(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from lookalike.config import Limits
-from lookalike.decode import ReadFile
-from lookalike.errors import ImageError, InputError, MissingExtraError
-from lookalike.scan import IMAGE_SUFFIXES, UNDECODED_SUFFIXES
+from lookalike.decode import ReadFile, too_many_bytes
+from lookalike.errors import ImageError, InputError, MissingExtraError, one_line
+from lookalike.scan import IMAGE_SUFFIXES, UNDECODED_SUFFIXES, undecoded
 from lookalike.sources.base import Supplied
 from lookalike.types import FileEntry, PassedOver, Reason, State
 
@@ -67,7 +67,7 @@ class ObjectSource:
         except Exception as error:  # noqa: BLE001 (each store's client has its own)
             self.roots = [root for root in self.roots if root != url]
             where = system.unstrip_protocol(folder)
-            yield PassedOver(where, State.UNREADABLE, Reason.READ_ERROR, _why(error))
+            yield PassedOver(where, State.UNREADABLE, Reason.READ_ERROR, one_line(error))
             return
         for info in infos:
             path = str(info["name"]).rstrip("/")
@@ -97,7 +97,7 @@ def _checked(url: str) -> str:
     try:
         is_there = system.exists(path)
     except Exception as error:
-        raise InputError(f"{url}: cannot be reached: {_why(error)}") from error
+        raise InputError(f"{url}: cannot be reached: {one_line(error)}") from error
     if not is_there:
         raise InputError(f"{url}: nothing lies there; check the place")
     return str(system.unstrip_protocol(path)).rstrip("/")
@@ -112,7 +112,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:  # its client is not installed; a kind not known
-        raise InputError(f"{url}: {_why(error)}") from error
+        raise InputError(f"{url}: {one_line(error)}") from error
     return system, str(path)
 
 
@@ -126,15 +126,14 @@ def read_object(entry: FileEntry, limits: Limits) -> ReadFile:
     except FileNotFoundError as error:
         raise ImageError(Reason.READ_ERROR, "no longer there") from error
     except PermissionError as error:
-        raise ImageError(Reason.NO_PERMISSION, _why(error)) from error
+        raise ImageError(Reason.NO_PERMISSION, one_line(error)) from error
     except (InputError, MissingExtraError):
         raise
     except Exception as error:
-        raise ImageError(Reason.READ_ERROR, _why(error)) from error
+        raise ImageError(Reason.READ_ERROR, one_line(error)) from error
     size = max(now.bytes, len(data))
     if size > most:
-        told = f"{size / 1e6:.0f} MB exceeds {limits.megabytes:g} MB; raise --max-megabytes"
-        raise ImageError(Reason.TOO_MANY_BYTES, told)
+        raise too_many_bytes(size, limits)
     if not data:
         raise ImageError(Reason.ZERO_BYTES, "")
     return ReadFile(now, data, hashlib.sha256(data).digest())
@@ -143,8 +142,7 @@ def read_object(entry: FileEntry, limits: Limits) -> ReadFile:
 def _found(url: str, name: str, info: Mapping[str, Any]) -> FileEntry | PassedOver:
     suffix = os.path.splitext(name)[1].lower()
     if suffix in UNDECODED_SUFFIXES:
-        detail = f"{suffix} pictures are not decoded; convert to JPEG, PNG or TIFF"
-        return PassedOver(url, State.UNREADABLE, Reason.UNSUPPORTED, detail)
+        return undecoded(url, suffix)
     if suffix not in IMAGE_SUFFIXES:
         return PassedOver(url, State.SKIPPED, Reason.OTHER_NAME)
     return _entry(url, info)
@@ -167,7 +165,3 @@ def _changed_ns(info: Mapping[str, Any]) -> int:
     if isinstance(said, datetime):
         said = said.timestamp()
     return int(float(said) * 1e9)
-
-
-def _why(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -16,10 +16,10 @@ from functools import partial
 from typing import NoReturn
 
 from lookalike.config import Limits
-from lookalike.decode import ReadFile
-from lookalike.errors import ImageError, InputError
+from lookalike.decode import ReadFile, too_many_bytes
+from lookalike.errors import ImageError, InputError, one_line
 from lookalike.places import in_archive
-from lookalike.scan import IMAGE_SUFFIXES, UNDECODED_SUFFIXES
+from lookalike.scan import IMAGE_SUFFIXES, UNDECODED_SUFFIXES, undecoded
 from lookalike.sources.base import Supplied
 from lookalike.types import FileEntry, PassedOver, Reason, State
 
@@ -118,8 +118,7 @@ def _problem(path: str, member: tarfile.TarInfo, name: str, names: set[str]) -> 
     """Why a member is passed over; None for one that is not, or is no picture by its name."""
     place, suffix = f"{path}/{name}", _suffix(name)
     if suffix in UNDECODED_SUFFIXES:
-        detail = f"{suffix} pictures are not decoded; convert to JPEG, PNG or TIFF"
-        return PassedOver(place, State.UNREADABLE, Reason.UNSUPPORTED, detail)
+        return undecoded(place, suffix)
     if suffix not in IMAGE_SUFFIXES:
         return None
     if not member.isreg():
@@ -221,9 +220,8 @@ def _refusal(
         detail = "the archive changed; index it again"
         return Supplied(entry, partial(_refuse, Reason.READ_ERROR, detail))
     if member.size > limits.megabytes * 1e6:
-        size = f"{member.size / 1e6:.0f} MB exceeds {limits.megabytes:g} MB"
-        detail = f"{size}; raise --max-megabytes"
-        return Supplied(entry, partial(_refuse, Reason.TOO_MANY_BYTES, detail))
+        too_many = too_many_bytes(member.size, limits)
+        return Supplied(entry, partial(_refuse, too_many.reason, too_many.detail))
     return None
 
 
@@ -321,5 +319,5 @@ def _require_end(archive: tarfile.TarFile) -> None:
 
 
 def _why(error: Exception) -> str:
-    told = " ".join(str(error).split())[:200] or type(error).__name__
+    told = one_line(error)
     return "not a tar archive" if told.startswith("file could not be opened") else told

@@ -73,6 +73,14 @@ class Statement:
         """Whether it begins as one that only reads. What it does is for the engine to say."""
         return self._tokens[0].is_word(*READING)
 
+    def require_reading(self) -> None:
+        """Raise InputError for a statement that does more than read."""
+        if not self.reads:
+            raise InputError(
+                "statement: only SELECT, WITH, VALUES and EXPLAIN read; --write lets others change"
+                " a side table"
+            )
+
     def words(self) -> set[str]:
         """All names and words in it, in small letters."""
         return {name_value(one).lower() for one in self._tokens if one.kind in ("word", "quoted")}

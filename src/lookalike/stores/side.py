@@ -12,6 +12,7 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from lookalike.stores import schema
 from lookalike.types import Cell, Column, ColumnKind, SideTable
@@ -70,13 +71,11 @@ class SideTables(ABC):
                 count += db.executemany(f"INSERT INTO {stored} VALUES ({places})", rows).rowcount
             index = quoted(f"side_{table.name} by key")  # a blank: no table is called so
             db.execute(f"CREATE INDEX {index} ON {stored} ({quoted(table.key)})")
-            columns = json.dumps([[one.name, one.kind.value] for one in table.columns])
-            db.execute(
-                "INSERT OR REPLACE INTO side_tables VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (table.name, table.key, table.matches, columns, count, table.source, table.added),
-            )
+            added = replace(table, rows=count)
+            own = "INSERT OR REPLACE INTO side_tables VALUES (?, ?, ?, ?, ?, ?, ?)"
+            db.execute(own, row_of(added))
         self._fold_log()
-        return replace(table, rows=count)
+        return added
 
     def _fold_log(self) -> None:
         """Give back the room of a log that has all rows in it, unless somebody is reading it."""
@@ -121,14 +120,20 @@ def side_tables_of(connection: sqlite3.Connection) -> list[SideTable]:
     rows = connection.execute(
         "SELECT name, key, matches, columns, rows, source, added FROM side_tables ORDER BY name"
     )
-    return [
-        SideTable(name, key, matches, _columns(columns), *rest)
-        for name, key, matches, columns, *rest in rows
-    ]
+    return list(map(described, rows))
 
 
-def _columns(text: str) -> tuple[Column, ...]:
-    return tuple(Column(name, ColumnKind(kind)) for name, kind in json.loads(text))
+def row_of(table: SideTable) -> tuple[Cell, ...]:
+    """The description of a side table as a row, as every store keeps it: columns as JSON."""
+    columns = json.dumps([[one.name, one.kind.value] for one in table.columns])
+    return table.name, table.key, table.matches, columns, table.rows, table.source, table.added
+
+
+def described(row: Sequence[Any]) -> SideTable:
+    """A side table from such a row."""
+    name, key, matches, text, *rest = row
+    columns = tuple(Column(one, ColumnKind(kind)) for one, kind in json.loads(text))
+    return SideTable(name, key, matches, columns, *rest)
 
 
 def _declared(column: Column) -> str:

@@ -17,51 +17,48 @@ from typing import Any, NoReturn
 
 from lookalike.errors import InputError
 from lookalike.sql import Dialect, Statement
+from lookalike.sql.tables import TABLES, with_side_tables
 from lookalike.stores import schema
 from lookalike.stores.side import DISPLAYED_PATH, ID_TEXT, quoted, side_tables_of, stored_name
-from lookalike.types import Cell, Column, ColumnKind, SideTable, SqlResult
+from lookalike.types import Cell, Column, SideTable, SqlResult
 
 _OWN = "FROM main.files WHERE files.record = records.key AND live"
 
-VIEWS: Mapping[str, Mapping[str, tuple[ColumnKind, str]]] = {
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "images": {
-        "id": (ColumnKind.TEXT, ID_TEXT),
-        "width": (ColumnKind.INTEGER, "width"),
-        "height": (ColumnKind.INTEGER, "height"),
-        "megapixels": (ColumnKind.REAL, "width * height / 1e6"),
-        "format": (ColumnKind.TEXT, "format"),
-        "taken": (ColumnKind.TEXT, "taken_at"),
-        "camera": (ColumnKind.TEXT, "camera"),
-        "latitude": (ColumnKind.REAL, "latitude"),
-        "longitude": (ColumnKind.REAL, "longitude"),
-        "bytes": (ColumnKind.INTEGER, "bytes"),
-        "files": (ColumnKind.INTEGER, "live_files"),
-        "path": (ColumnKind.TEXT, f"(SELECT {DISPLAYED_PATH} {_OWN} ORDER BY files.path LIMIT 1)"),
+        "id": ID_TEXT,
+        "width": "width",
+        "height": "height",
+        "megapixels": "width * height / 1e6",
+        "format": "format",
+        "taken": "taken_at",
+        "camera": "camera",
+        "latitude": "latitude",
+        "longitude": "longitude",
+        "bytes": "bytes",
+        "files": "live_files",
+        "path": f"(SELECT {DISPLAYED_PATH} {_OWN} ORDER BY files.path LIMIT 1)",
         "foreign_id": (
-            ColumnKind.TEXT,
-            f"(SELECT foreign_id {_OWN} AND foreign_id IS NOT NULL ORDER BY files.path LIMIT 1)",
+            f"(SELECT foreign_id {_OWN} AND foreign_id IS NOT NULL ORDER BY files.path LIMIT 1)"
         ),
     },
     "files": {
-        "id": (ColumnKind.TEXT, ID_TEXT),
-        "foreign_id": (ColumnKind.TEXT, "files.foreign_id"),
-        "path": (ColumnKind.TEXT, DISPLAYED_PATH),
-        "folder": (ColumnKind.TEXT, "files.folder"),
-        "name": (ColumnKind.TEXT, "files.name"),
-        "bytes": (ColumnKind.INTEGER, "records.bytes"),
-        "modified": (
-            ColumnKind.TEXT,
-            "strftime('%Y-%m-%dT%H:%M:%S', nullif(mtime_ns, 0) / 1000000000, 'unixepoch')",
-        ),
+        "id": ID_TEXT,
+        "foreign_id": "files.foreign_id",
+        "path": DISPLAYED_PATH,
+        "folder": "files.folder",
+        "name": "files.name",
+        "bytes": "records.bytes",
+        "modified": "strftime('%Y-%m-%dT%H:%M:%S', nullif(mtime_ns, 0) / 1000000000, 'unixepoch')",
     },
     "labels": {
-        "id": (ColumnKind.TEXT, ID_TEXT),
-        "label": (ColumnKind.TEXT, "label"),
-        "source": (ColumnKind.TEXT, "source"),
-        "confidence": (ColumnKind.REAL, "coalesce(confidence, 1.0)"),
+        "id": ID_TEXT,
+        "label": "label",
+        "source": "source",
+        "confidence": "coalesce(confidence, 1.0)",
     },
 }
-"""Tables of users: columns with their kinds, and what they are in the catalogue."""
+"""What the columns of ``sql.tables`` are in the catalogue."""
 
 _SOURCES = {
     "images": "main.records WHERE live_files > 0",
@@ -92,15 +89,11 @@ class Statements(ABC):
 
     def sql_tables(self) -> dict[str, tuple[Column, ...]]:
         """The tables of ``sql`` with their columns: images, files, labels, then side tables."""
-        return _tables(self.side_tables())
+        return with_side_tables(self.side_tables())
 
     def sql(self, statement: Statement) -> SqlResult:
         """What a statement that only reads gives, from one snapshot that begins now."""
-        if not statement.reads:
-            raise InputError(
-                "statement: only SELECT, WITH, VALUES and EXPLAIN read; --write lets others change"
-                " a side table"
-            )
+        statement.require_reading()
         connection = schema.connect_reader(self.folder)
         with schema.closing_on_error(connection):
             connection.execute("BEGIN")
@@ -157,14 +150,6 @@ class Statements(ABC):
             connection.close()
 
 
-def _tables(tables: list[SideTable]) -> dict[str, tuple[Column, ...]]:
-    own = {
-        name: tuple(Column(column, kind) for column, (kind, _) in view.items())
-        for name, view in VIEWS.items()
-    }
-    return {**own, **{table.name: table.columns for table in tables}}
-
-
 def _target(statement: Statement, tables: list[SideTable]) -> SideTable:
     name = statement.target()
     found = next((table for table in tables if table.name == (name or "").lower()), None)
@@ -181,9 +166,7 @@ def _target(statement: Statement, tables: list[SideTable]) -> SideTable:
 def _inner_views(connection: sqlite3.Connection, tables: list[SideTable]) -> set[str]:
     """Make the views that users see; returns the names of those that may read the catalogue."""
     inner = set()
-    bodies = {
-        name: f"SELECT {_selected(view)} FROM {_SOURCES[name]}" for name, view in VIEWS.items()
-    }
+    bodies = {name: f"SELECT {_selected(name)} FROM {_SOURCES[name]}" for name in TABLES}
     bodies |= {table.name: f"SELECT * FROM main.{stored_name(table.name)}" for table in tables}
     for name, body in bodies.items():
         secret = f"{name} {secrets.token_hex(16)}"
@@ -193,8 +176,10 @@ def _inner_views(connection: sqlite3.Connection, tables: list[SideTable]) -> set
     return inner
 
 
-def _selected(view: Mapping[str, tuple[ColumnKind, str]]) -> str:
-    return ", ".join(f"{sql} AS {name}" for name, (_, sql) in view.items())
+def _selected(table: str) -> str:
+    """The columns of a table of users."""
+    own = _COLUMNS[table]
+    return ", ".join(f"{own[column.name]} AS {column.name}" for column in TABLES[table])
 
 
 def _restrict(
@@ -257,7 +242,7 @@ class _Refusals:
 
     def _refuse(self, said: str, error: BaseException) -> NoReturn:
         problem, cure = said, "see docs/sql.md and: lookalike sql --schema"
-        known = _tables(self._tables)
+        known = with_side_tables(self._tables)
         if said.startswith(("no such column", "no such table", "ambiguous column")):
             cure = self._cure(said, known)
         elif "prohibited" in said or said.startswith("not authorized"):

@@ -30,6 +30,7 @@ from lookalike.errors import (
 )
 from lookalike.library import Library
 from lookalike.maps import MapOptions, PictureMap
+from lookalike.stores.server.address import is_address
 from lookalike.web.charts import Charts, Open
 from lookalike.web.cuts import Cutter, TreeCutter
 from lookalike.web.desk import Desk
@@ -57,14 +58,15 @@ def create_app(
     hosts: Iterable[str] = (),
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The app over the library in ``folder`` (the user's default one if None).
+    """The app over the library in ``folder``, or at an address (the user's default one if None).
 
     ``maps`` are those that it shows, the usual one if none is named; ``make`` opens them, by
     default ``Library.map``; ``cutter`` cuts the tree of those that have one anew. ``hosts``: names
     beside those of the loopback under which it may be asked; ``routes``: further ones. Needs the
     extra ``web``.
     """
-    place = config.library_folder(folder)
+    named = config.default_library() if folder is None else os.fspath(folder)
+    place = named if is_address(named) else config.library_folder(named)
     searches, pictures = Desk(place), Desk(place)
     charts = Charts(maps or [MapOptions()], make or _map)
     api = MapApi(charts, searches, pictures, cutter or TreeCutter())

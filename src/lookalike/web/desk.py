@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 class Desk:
     """One thread with its own open library, which takes one question after the other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str) -> None:
         self._folder = folder
         self._library: Library | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lookalike-desk")

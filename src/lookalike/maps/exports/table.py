@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from lookalike.errors import MissingExtraError
 from lookalike.maps.exports.source import ExportSource, RowFacts, Rows
+from lookalike.rows.parquet import arrow
 from lookalike.types import as_text
 from lookalike.writing import write_whole
 
@@ -80,16 +80,6 @@ def write_parquet(source: ExportSource, path: Path, options: TableOptions | None
 
     write_whole(path, write)
     return len(rows)
-
-
-def arrow() -> tuple[Any, Any]:
-    """PyArrow, and its Parquet; MissingExtraError if it is not there."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet file", "parquet") from error
-    return pyarrow, parquet
 
 
 def column_names(source: ExportSource) -> list[str]:

@@ -22,6 +22,7 @@ from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lookalike.errors import InputError
+from lookalike.places import shown
 
 _SCHEMES = {
     "postgresql": "postgresql",
@@ -42,11 +43,13 @@ USER_VARIABLE, PASSWORD_VARIABLE = "LOOKALIKE_USER", "LOOKALIKE_PASSWORD"
 PASSWORD_FILE_VARIABLE = "LOOKALIKE_PASSWORD_FILE"  # noqa: S105 (a name)
 
 _OPTIONS = {
-    "postgresql": {"host", "schema", "sslmode", "password_file", "index"},
-    "clickhouse": {"secure", "verify", "cluster", "password_file", "index"},
-    "chdb": {"database", "index"},
+    "postgresql": {"host", "schema", "sslmode", "password_file"},
+    "clickhouse": {"secure", "verify", "cluster", "password_file"},
+    "chdb": {"database"},
 }
 _OPTIONS["myscale"] = _OPTIONS["clickhouse"]
+_NAMESPACE_OPTIONS = {"postgresql": "schema", "chdb": "database"}
+"""Where the namespace is told; elsewhere it is the address's database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +67,19 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The address as it may be shown: without user and password."""
+        """The address as it may be shown: without user and password, with the namespace if told."""
+        own = _NAMESPACE_OPTIONS.get(self.scheme, "")
+        told = f"?{own}={self.options[own]}" if self.options.get(own) else ""
         if self.scheme == "chdb":
-            return f"chdb://{self.path}"
+            return f"chdb://{self.path}{told}"
         port = f":{self.port}" if self.port else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}{port}/{self.database}"
+        return f"{self.scheme}://{host}{port}/{self.database}{told}"
 
     @property
     def namespace(self) -> str:
         """The schema or database in which the library's tables lie."""
-        own = {"postgresql": "schema", "chdb": "database"}.get(self.scheme)
+        own = _NAMESPACE_OPTIONS.get(self.scheme)
         named = self.options.get(own, "") if own else self.database
         return named or DEFAULT_NAMESPACE
 
@@ -105,20 +110,14 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
         port = parts.port
     except ValueError:  # its words would show a piece of a password that has a / in it
         raise InputError(
-            f"{_shown(text)}: not an address of a server; write one like"
+            f"{shown(text)}: not an address of a server; write one like"
             " postgresql://host/database, and / in a password as %2F"
         ) from None
     scheme = _SCHEMES.get(parts.scheme.lower())
     if scheme is None:
         known = ", ".join(dict.fromkeys(f"{name}://" for name in _SCHEMES.values()))
-        raise InputError(f"{_shown(text)}: not a server that is known; use one of: {known}")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = options.keys() - _OPTIONS[scheme]
-    if unknown:
-        raise InputError(
-            f"{_shown(text)}: option {min(unknown)!r} is not known; options are"
-            f" {', '.join(sorted(_OPTIONS[scheme]))}"
-        )
+        raise InputError(f"{shown(text)}: not a server that is known; use one of: {known}")
+    options = _options(text, scheme, parts.query)
     if scheme == "chdb":
         return _checked(Address(scheme, path=unquote(parts.netloc + parts.path), options=options))
     user = unquote(parts.username) if parts.username else _user(scheme, environment)
@@ -136,6 +135,17 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
             options={name: value for name, value in options.items() if name != "password_file"},
         )
     )
+
+
+def _options(text: str, scheme: str, query: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = options.keys() - _OPTIONS[scheme]
+    if unknown:
+        raise InputError(
+            f"{shown(text)}: option {min(unknown)!r} is not known; options are"
+            f" {', '.join(sorted(_OPTIONS[scheme]))}"
+        )
+    return options
 
 
 def _checked(address: Address) -> Address:
@@ -173,8 +183,3 @@ def _password(
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text"
         raise InputError(f"{file}: the password cannot be read: {reason}") from error
-
-
-def _shown(text: str) -> str:
-    """An address without what may be credentials."""
-    return re.sub(r"//.*@", "//", re.sub(r"(?i)(password=)[^&]*", r"\1...", text), flags=re.DOTALL)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import re
 import socket
@@ -31,7 +32,7 @@ from lookalike.errors import (
 from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
 from lookalike.stores.server.ddl import INDEX, Ddl, physical
-from lookalike.stores.server.engine import IndexState, Row, Words
+from lookalike.stores.server.engine import IndexState, Row, Words, pieces
 from lookalike.stores.server.layout import FILES, WRITERS, Table
 from lookalike.stores.server.statements import view_statements
 from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
@@ -164,18 +165,21 @@ class ClickHouseEngine:
         try:
             yield
         except ClickHouseError as error:
-            text = _one_line(error)
+            text = _said(error)
             if "NOT_ENOUGH_SPACE" in text:
                 raise StorageError(
                     f"{self.name}: the server's disk is full; free some space and run the command"
                     " again, nothing that was committed is lost"
                 ) from error
             if isinstance(error, OperationalError):
+                reason = re.search(r"Failed to [^()]*|timed out[^()]*|\[Errno [^()]*", text)
+                if "Max retries exceeded" in text and reason:  # what the HTTP client adds is long
+                    text = reason[0].strip(" \"')")
                 text = f"cannot be reached: {text}; check host, port and network"
             raise LibraryError(f"{self.name}: {text}") from error
         except OSError as error:
             raise LibraryError(
-                f"{self.name}: cannot be reached: {_one_line(error)}; check host, port and network"
+                f"{self.name}: cannot be reached: {_said(error)}; check host, port and network"
             ) from error
 
     def close(self) -> None:
@@ -456,7 +460,7 @@ class ClickHouseEngine:
                 )
         except LibraryError as error:
             if isinstance(error.__cause__, DatabaseError):
-                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+                raise InputError(f"statement: {_said(error.__cause__)}") from error
             raise
         names = list(result.column_names) or self._columns_of(statement)
         return [name.rpartition(".")[2] for name in names], map(_decoded, result.result_rows)
@@ -613,9 +617,9 @@ class _Heartbeat:
 
 def bound(query: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
     """A query with a named parameter for each question mark, and their values."""
-    pieces = query.split("?")
-    text, parameters = [pieces[0]], {}
-    for number, (value, piece) in enumerate(zip(values, pieces[1:], strict=True)):
+    first, *others = pieces(query)
+    text, parameters = [first], {}
+    for number, (value, piece) in enumerate(zip(values, others, strict=True)):
         if isinstance(value, bytes):
             text.append(f"unhex('{value.hex()}')")  # no type of a parameter takes any bytes
         else:
@@ -677,6 +681,7 @@ def physical_row(table: Table, row: Row) -> Row:
 
 
 def _connected(address: Address) -> Any:
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # errors tell it
     try:
         import clickhouse_connect
     except ImportError as error:
@@ -711,7 +716,7 @@ _NO_NEWS = (
 )  # fmt: skip
 
 
-def _one_line(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """An error without what servers add to it: stack traces, versions, the statement."""
     text = " ".join(str(error).split())
     for start in _NO_NEWS:

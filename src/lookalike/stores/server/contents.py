@@ -40,9 +40,8 @@ from lookalike.stores.server.layout import (
     Table,
     vectors_of,
 )
-from lookalike.stores.server.side import described
 from lookalike.stores.server.store import Shares
-from lookalike.stores.side import quoted, side_tables_of, stored_name
+from lookalike.stores.side import described, quoted, side_tables_of, stored_name
 from lookalike.types import Cell, ColumnKind, FloatArray, SideTable, Space
 
 Keys = NDArray[np.bytes_]

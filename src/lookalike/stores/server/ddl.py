@@ -3,7 +3,7 @@
 On one server a table is a MergeTree. On a cluster (``cluster=NAME`` in the address) the rows of X
 lie in ``X_local`` on each of its servers, a ReplicatedMergeTree, and X is a Distributed table over
 these, sharded by ``cityHash64`` of the record's id; what is read and inserted goes through X. No
-cluster was at hand: these statements were checked as text, and by those who know the manual.
+cluster was at hand: these statements were checked as text alone.
 """
 
 from __future__ import annotations
@@ -155,10 +155,7 @@ class Ddl:
         """What makes the index over a table's vectors, if it is not there, for all its rows."""
         place = f"{self.place(name + self.ending)}{self.on}"
         if self.myscale:
-            yield (
-                f"ALTER TABLE {place} ADD VECTOR INDEX {INDEX} embedding"
-                " TYPE MSTG('metric_type=Cosine')"
-            )
+            yield f"ALTER TABLE {place} ADD VECTOR INDEX {INDEX} {myscale_index('embedding')}"
             return
         made = vector_index("embedding", dim)
         yield f"ALTER TABLE {place} ADD INDEX IF NOT EXISTS {INDEX} {made}"
@@ -173,10 +170,15 @@ class Ddl:
         return (
             f"clusterAllReplicas(`{self.cluster}`, system.{table})"
             if self.cluster
-            else (f"system.{table}")
+            else f"system.{table}"
         )
 
 
 def vector_index(column: str, dim: int) -> str:
     """An index over vectors: HNSW of bfloat16, by cosine."""
     return f"{column} TYPE vector_similarity('hnsw', 'cosineDistance', {dim}, 'bf16', 32, 128)"
+
+
+def myscale_index(column: str) -> str:
+    """An index over vectors in MyScale's dialect, by cosine."""
+    return f"{column} TYPE MSTG('metric_type=Cosine')"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +13,18 @@ from lookalike.stores.server.layout import Table
 from lookalike.types import Cell, DoubleArray, SideTable, SparseHistogram
 
 Row = tuple[Any, ...]
+
+_PLACE = re.compile(r"""'[^']*'|"[^"]*"|`(?:\\.|[^`\\])*`|(\?)""", re.DOTALL)
+
+
+def pieces(query: str) -> list[str]:
+    """What stands before, between and behind a query's question marks; those in quotes are text."""
+    out, start = [], 0
+    for found in _PLACE.finditer(query):
+        if found[1]:
+            out.append(query[start : found.start()])
+            start = found.end()
+    return [*out, query[start:]]
 
 
 class Words(Protocol):

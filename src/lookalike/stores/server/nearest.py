@@ -8,12 +8,12 @@ exactly and by one rule for ties, so that every engine gives the same answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
 
 from lookalike.conditions import Condition
-from lookalike.stores.server.conditions import Sql
+from lookalike.stores.clauses import Sql
 from lookalike.stores.server.engine import Row
 from lookalike.stores.server.layout import vectors_of
 from lookalike.stores.server.store import LEAST_INDEXED, ServerStore
@@ -45,9 +45,9 @@ class Allowed:
     without: tuple[UUID, ...] = ()
 
     @property
-    def everything(self) -> bool:
-        """Whether all but ``without`` are allowed."""
-        return self.where is None and not self.shown
+    def with_inputs(self) -> Allowed:
+        """The same with nothing left out."""
+        return replace(self, without=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Nearest:
         rows = self._engine.rows(
             "SELECT id FROM _records WHERE id NOT IN (SELECT record FROM _files WHERE live)"
         )
-        return [UUID(bytes=id_.bytes) for (id_,) in rows]
+        return [id_ for (id_,) in rows]
 
     def _allowed(self, allowed: Allowed, id_: str) -> Sql:
         """A condition for rows whose record stands in the column ``id_``."""
@@ -110,8 +110,7 @@ class Nearest:
         """How many records may be found; ``held``: of those left out so many otherwise would."""
         key = allowed.where, allowed.shown
         if key not in self._counts:
-            every = Allowed(allowed.where, allowed.shown, allowed.labelled_by)
-            where = self._allowed(every, "v.id")
+            where = self._allowed(allowed.with_inputs, "v.id")
             query = f"SELECT count(*) FROM {self._table} AS v WHERE {where.text}"
             self._counts[key] = int(self._engine.rows(query, where.values)[0][0])
         return self._counts[key] - (self._inside(allowed) if held is None else held)
@@ -120,7 +119,7 @@ class Nearest:
         """How many of those left out would be allowed."""
         if not allowed.without:
             return 0
-        every = self._allowed(Allowed(allowed.where, allowed.shown, allowed.labelled_by), "v.id")
+        every = self._allowed(allowed.with_inputs, "v.id")
         own = self._words.ids([one.bytes for one in allowed.without])
         query = f"SELECT count(*) FROM {self._table} AS v WHERE v.id IN {own} AND {every.text}"
         return int(self._engine.rows(query, every.values)[0][0])
@@ -140,8 +139,7 @@ class Nearest:
         return self._exact(self._largest(each), f"{self._table} AS v", k, allowed, _flat)
 
     def _is_indexed(self, allowed: Allowed) -> bool:
-        every = Allowed(allowed.where, allowed.shown, allowed.labelled_by)
-        return self.count(every, 0) >= LEAST_INDEXED and self._has_index
+        return self.count(allowed.with_inputs, 0) >= LEAST_INDEXED and self._has_index
 
     @cached_property
     def _has_index(self) -> bool:
@@ -212,7 +210,7 @@ class Nearest:
             f" AND {where.text} ORDER BY s DESC, d LIMIT {2 * k + 64}",
             where.values,
         )
-        return Candidates([UUID(bytes=row[0].bytes) for row in rows], exact=True)
+        return Candidates([row[0] for row in rows], exact=True)
 
     def surest(self, numbers: Sequence[int], most: int, least: float) -> list[UUID]:
         """The records that show some classes as a whole the most surely, in the order of that."""
@@ -224,7 +222,7 @@ class Nearest:
             f" AND {where.text} ORDER BY s DESC, r.number LIMIT {most}",
             where.values,
         )
-        return [UUID(bytes=row[0].bytes) for row in rows]
+        return [row[0] for row in rows]
 
     def least_ids(self, count: int) -> list[UUID]:
         """The records with the least ids: an even draw, since ids are hashes."""
@@ -234,7 +232,7 @@ class Nearest:
             f" ORDER BY {self._words.by_id('v.id')} LIMIT {count}",
             where.values,
         )
-        return [UUID(bytes=row[0].bytes) for row in rows]
+        return [row[0] for row in rows]
 
     # -- the queries -----------------------------------------------------------------------------
 
@@ -264,7 +262,7 @@ class Nearest:
             f" LIMIT {limit}",
             where.values,
         )
-        return [(UUID(bytes=id_.bytes), float(d)) for id_, d in rows]
+        return [(id_, float(d)) for id_, d in rows]
 
 
 def _flat(_distance: float) -> float:

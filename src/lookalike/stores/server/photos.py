@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from lookalike.errors import InputError, LibraryError
-from lookalike.stores.server.clickhouse import ClickHouseEngine
-from lookalike.stores.server.ddl import Ddl, vector_index
+from lookalike.stores.server.clickhouse import ClickHouseEngine, ClickHouseWords
+from lookalike.stores.server.ddl import Ddl, myscale_index, vector_index
 from lookalike.stores.server.layout import vectors_of
 from lookalike.stores.server.store import LEAST_INDEXED, ServerStore
 from lookalike.types import SideTable, Space
@@ -82,8 +82,7 @@ def photos_statements(ddl: Ddl, space: Space, database: str, *, indexed: bool) -
     ]
     if ddl.myscale:
         statements.append(
-            f"ALTER TABLE {place} ADD VECTOR INDEX photo_embed_index photo_embed"
-            " TYPE MSTG('metric_type=Cosine')"
+            f"ALTER TABLE {place} ADD VECTOR INDEX photo_embed_index {myscale_index('photo_embed')}"
         )
     return statements
 
@@ -97,11 +96,12 @@ def conversions_statements(own: str, table: SideTable | None, database: str) -> 
         f" ENGINE = MergeTree ORDER BY id COMMENT '{OURS}'",
     ]
     if table is not None and KEYWORD in [column.name for column in table.columns]:
-        key = f"assumeNotNull(toString(`{table.key}`))"
+        quoted = ClickHouseWords().quoted(table.key)
+        key = f"assumeNotNull(toString({quoted}))"
         statements.append(
             f"INSERT INTO {place} SELECT row_number() OVER () - 1, {key},"
             f" ifNull(toString({KEYWORD}), '') FROM {own}.side_{SIDE_TABLE}"
-            f" WHERE `{table.key}` IS NOT NULL"
+            f" WHERE {quoted} IS NOT NULL"
             f" AND {key} IN (SELECT photo_id FROM {database}.{PHOTOS})"
         )
     return statements

@@ -22,10 +22,11 @@ from lookalike.errors import (
     LibraryLockedError,
     MissingExtraError,
     StorageError,
+    one_line,
 )
 from lookalike.sql import Dialect
 from lookalike.stores.server.address import Address
-from lookalike.stores.server.engine import IndexState, Row, Words
+from lookalike.stores.server.engine import IndexState, Row, Words, pieces
 from lookalike.stores.server.layout import FILES, Column, Table
 from lookalike.stores.server.statements import view_statements
 from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
@@ -46,7 +47,10 @@ LOCK_KEY = 0x4C4B414C
 """With the namespace's hash: the advisory lock of the writer."""
 
 PAGE = 2_000
+_NAME_BYTES = 63
 _PATIENCE_SECONDS = 5
+MOST_INDEXING_MEGABYTES = 2_048
+"""What making an index may take of the server's memory; a graph beyond it is made slowly."""
 CONNECTIONS = 4
 
 
@@ -192,11 +196,13 @@ class PostgresEngine:
                 " again, nothing that was committed is lost"
             ) from error
         except asyncpg.exceptions.InsufficientPrivilegeError as error:
-            raise LibraryError(f"{self.name}: {error}; ask its owner for the rights") from error
+            raise LibraryError(
+                f"{self.name}: {one_line(error)}; ask its owner for the rights"
+            ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise LibraryError(f"{self.name}: {_one_line(error)}") from error
+            raise LibraryError(f"{self.name}: {one_line(error)}") from error
         except (OSError, TimeoutError) as error:
-            reason = _one_line(error) or "no answer in time"
+            reason = one_line(error) if str(error) else "no answer in time"
             raise LibraryError(
                 f"{self.name}: cannot be reached: {reason}; check host, port and network"
             ) from error
@@ -211,11 +217,12 @@ class PostgresEngine:
 
     async def _shut(self) -> None:
         """End the connections: the lock goes with its own."""
-        if self._locked is not None:
-            await self._pool.release(self._locked)
         try:
-            await asyncio.wait_for(self._pool.close(), _PATIENCE_SECONDS)
-        except TimeoutError:  # a query that nobody reads to its end
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if self._locked is not None:
+                    await self._pool.release(self._locked)
+                await self._pool.close()
+        except Exception:  # noqa: BLE001 (the server is gone, a query is not read to its end)
             self._pool.terminate()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -350,6 +357,7 @@ class PostgresEngine:
 
     def load(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> int:
         quoted = self.words.quoted
+        _check_names(self.name, table)
         stored, shown = quoted(f"side_{table.name}"), quoted(table.name)
         columns = ", ".join(f"{quoted(c.name)} {_SIDE_TYPES[c.kind]}" for c in table.columns)
         count = 0
@@ -393,7 +401,7 @@ class PostgresEngine:
                 names = self._loop.run(_next(answer))
         except LibraryError as error:
             if isinstance(error.__cause__, asyncpg.PostgresError):
-                raise InputError(f"statement: {_one_line(error.__cause__)}") from error
+                raise InputError(f"statement: {one_line(error.__cause__, 600)}") from error
             raise
         return names, self._read(answer)
 
@@ -449,9 +457,12 @@ class PostgresEngine:
     def build_index(self, table: str) -> None:
         if self.index_state(table).state == "stale":
             self.execute(f"DROP INDEX {table}_index")
+        (size,) = self.rows(f"SELECT pg_table_size('{table}'::regclass)")[0]
+        memory = min(max(64, size * 2 // 2**20), MOST_INDEXING_MEGABYTES)
+        # One string is one transaction, for which the setting holds.
         self.execute(
-            f"CREATE INDEX IF NOT EXISTS {table}_index ON {table}"
-            " USING hnsw (embedding halfvec_cosine_ops)"
+            f"SET LOCAL maintenance_work_mem = '{memory}MB'; CREATE INDEX IF NOT EXISTS"
+            f" {table}_index ON {table} USING hnsw (embedding halfvec_cosine_ops)"
         )
 
     @contextlib.contextmanager
@@ -512,6 +523,19 @@ _VIEWS = list(
 """What users see."""
 
 
+def _check_names(name: str, table: SideTable) -> None:
+    """Raise InputError for names of which PostgreSQL would drop the end, and mix two up."""
+    for one, what in (
+        (f"side_{table.name}", f"table {table.name}"),
+        *((column.name, f"table {table.name}, column {column.name}") for column in table.columns),
+    ):
+        if len(one.encode()) > _NAME_BYTES:
+            raise InputError(
+                f"{name}: {what}: PostgreSQL takes names of tables up to {_NAME_BYTES - 5} bytes,"
+                f" of columns up to {_NAME_BYTES}; shorten this one and add the table again"
+            )
+
+
 def _without_zeros(column: Sequence[Cell]) -> Sequence[Cell]:
     """Text without zero bytes, which PostgreSQL has none of."""
     if not any(isinstance(cell, str) and "\0" in cell for cell in column):
@@ -535,8 +559,8 @@ async def _next(pages: Any) -> Any:
 
 def numbered(query: str) -> str:
     """A query with ``$1`` for its first question mark, and so on."""
-    pieces = query.split("?")
-    return "".join(f"{piece}${n}" for n, piece in enumerate(pieces[:-1], 1)) + pieces[-1]
+    *parts, last = pieces(query)
+    return "".join(f"{part}${n}" for n, part in enumerate(parts, 1)) + last
 
 
 def _key(table: Table) -> str:
@@ -627,11 +651,14 @@ def _histogram_values(histogram: SparseHistogram) -> Row:
     return total, spread, (bins, shares), (bins, np.sqrt(shares)), (bins, shares**2)
 
 
-# -- values of pgvector, as bytes ------------------------------------------------------------------
+# -- values as bytes -------------------------------------------------------------------------------
 
 
 async def _taught(connection: Any) -> None:
-    """Teach a connection pgvector's types; without pgvector it says what is missing."""
+    """Teach a connection pgvector's types and Python's UUID.
+
+    Raises LibraryError without pgvector.
+    """
     asyncpg = _asyncpg()
     place = await connection.fetchval(
         "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
@@ -642,17 +669,26 @@ async def _taught(connection: Any) -> None:
             await connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
         except asyncpg.PostgresError as error:
             raise LibraryError(
-                f"the server lacks the extension vector ({_one_line(error)}); install pgvector, and"
+                f"the server lacks the extension vector ({one_line(error)}); install pgvector, and"
                 " have an administrator run: CREATE EXTENSION vector"
             ) from error
         place = "public"
-    for kind, encoder, decoder in (
-        ("halfvec", _vector_bytes, _vector_from),
-        ("sparsevec", _sparse_bytes, _sparse_from),
+    for schema, kind, encoder, decoder in (
+        ("pg_catalog", "uuid", _id_bytes, _id_from),  # asyncpg has a class of its own for these
+        (place, "halfvec", _vector_bytes, _vector_from),
+        (place, "sparsevec", _sparse_bytes, _sparse_from),
     ):
         await connection.set_type_codec(
-            kind, schema=place, encoder=encoder, decoder=decoder, format="binary"
+            kind, schema=schema, encoder=encoder, decoder=decoder, format="binary"
         )
+
+
+def _id_bytes(id_: UUID) -> bytes:
+    return id_.bytes
+
+
+def _id_from(data: bytes) -> UUID:
+    return UUID(bytes=data)
 
 
 def _vector_bytes(vector: NDArray[Any]) -> bytes:
@@ -673,10 +709,6 @@ def _sparse_from(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     _, count, _ = struct.unpack_from(">iii", data)
     bins = np.frombuffer(data, ">i4", count, 12).astype(np.int32)
     return bins, np.frombuffer(data, ">f4", count, 12 + 4 * count).astype(np.float32)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def _asyncpg() -> Any:

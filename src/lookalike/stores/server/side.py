@@ -6,19 +6,21 @@ what its columns are. A table that is being written is not seen before all of it
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from lookalike.errors import InputError
 from lookalike.sql import Dialect, Statement
-from lookalike.stores.server.engine import Engine, Row
+from lookalike.sql.tables import with_side_tables
+from lookalike.stores.server.engine import Engine
 from lookalike.stores.server.layout import MATCHES, SIDE_TABLES
-from lookalike.stores.server.statements import VIEWS, checked, readable
-from lookalike.types import Cell, Column, ColumnKind, SideTable, SqlResult
+from lookalike.stores.server.statements import checked, readable
+from lookalike.stores.side import described, row_of
+from lookalike.types import Cell, Column, SideTable, SqlResult
 
 KEYS_A_QUERY = 1_000
+_OWN = ("side_", "vectors_", "_")
 
 
 class ServerSideTables(ABC):
@@ -42,12 +44,16 @@ class ServerSideTables(ABC):
     def put_table(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> SideTable:
         """Commit a side table, all or nothing; one of the same name is replaced."""
         self._require_writing()
+        if table.name.startswith(_OWN):
+            raise InputError(
+                f"{self.name}: table {table.name}: names that begin so are the library's own on a"
+                " server; add the table again by another name"
+            )
         count = self.engine.load(table, batches)
-        columns = json.dumps([[one.name, one.kind.value] for one in table.columns])
-        row = (table.name, table.key, table.matches, columns, count, table.source, table.added)
-        self.engine.put(SIDE_TABLES, [row])
+        added = replace(table, rows=count)
+        self.engine.put(SIDE_TABLES, [row_of(added)])
         self.committed()
-        return replace(table, rows=count)
+        return added
 
     def drop_table(self, name: str) -> bool:
         """Forget a side table; returns whether there was one."""
@@ -98,15 +104,11 @@ class ServerSideTables(ABC):
 
     def sql_tables(self) -> dict[str, tuple[Column, ...]]:
         """The tables of ``sql`` with their columns: images, files, labels, then side tables."""
-        return {**VIEWS, **{table.name: table.columns for table in self.side_tables()}}
+        return with_side_tables(self.side_tables())
 
     def sql(self, statement: Statement) -> SqlResult:
         """What a statement that only reads gives, from one snapshot that begins now."""
-        if not statement.reads:
-            raise InputError(
-                "statement: only SELECT, WITH, VALUES and EXPLAIN read; --write lets others change"
-                " a side table"
-            )
+        statement.require_reading()
         for name in checked(statement, self.dialect):
             if not self.engine.has_table("default", name):
                 raise InputError(f"statement: default.{name}: there is no such table")
@@ -123,10 +125,3 @@ class ServerSideTables(ABC):
             f"{self.name}: statements only read here; add the table again with --replace, or change"
             " it with the server's own tools"
         )
-
-
-def described(row: Row) -> SideTable:
-    """A side table from its row of ``_side_tables``."""
-    name, key, matches, text, *rest = row
-    columns = tuple(Column(one, ColumnKind(kind)) for one, kind in json.loads(text))
-    return SideTable(name, key, matches, columns, *rest)

@@ -10,42 +10,14 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, NoReturn
 
 from lookalike.errors import InputError
 from lookalike.sql import Dialect, Statement
 from lookalike.sql.tokens import Token, name_value, tokens
 from lookalike.stores.server.engine import Row
-from lookalike.types import Cell, Column, ColumnKind
-
-_INTEGER, _REAL, _TEXT = ColumnKind.INTEGER, ColumnKind.REAL, ColumnKind.TEXT
-
-VIEWS: Mapping[str, tuple[Column, ...]] = {
-    "images": tuple(
-        Column(name, kind)
-        for name, kind in (
-            ("id", _TEXT), ("width", _INTEGER), ("height", _INTEGER), ("megapixels", _REAL),
-            ("format", _TEXT), ("taken", _TEXT), ("camera", _TEXT), ("latitude", _REAL),
-            ("longitude", _REAL), ("bytes", _INTEGER), ("files", _INTEGER), ("path", _TEXT),
-            ("foreign_id", _TEXT),
-        )
-    ),
-    "files": tuple(
-        Column(name, kind)
-        for name, kind in (
-            ("id", _TEXT), ("foreign_id", _TEXT), ("path", _TEXT), ("folder", _TEXT),
-            ("name", _TEXT), ("bytes", _INTEGER), ("modified", _TEXT),
-        )
-    ),
-    "labels": tuple(
-        Column(name, kind)
-        for name, kind in (
-            ("id", _TEXT), ("label", _TEXT), ("source", _TEXT), ("confidence", _REAL),
-        )
-    ),
-}  # fmt: skip
-"""The tables of users: as on a library in a folder."""
+from lookalike.types import Cell
 
 _PATH = "concat(trim(TRAILING '/' FROM folder), '/', name)"
 

@@ -29,8 +29,9 @@ from lookalike.stores.base import (
     SpaceFeatures,
     VectorTable,
 )
+from lookalike.stores.clauses import Sql
 from lookalike.stores.run import Place, inside
-from lookalike.stores.server.conditions import Sql, matching_ids
+from lookalike.stores.server.conditions import matching_ids
 from lookalike.stores.server.engine import Engine, Row
 from lookalike.stores.server.fetched import Fetched, histograms_in_order, vectors_on_disk
 from lookalike.stores.server.layout import (
@@ -107,10 +108,7 @@ class ServerStore(ServerSideTables):
             if "format" not in self.settings():
                 self._set("format", str(FORMAT_VERSION))
         elif not self.engine.exists():
-            raise LibraryMissingError(
-                f"{self.name}: no library here; make one with: lookalike index PATH --library"
-                f" {self.name}"
-            )
+            raise missing(self.name)
         version = int(self.settings().get("format", FORMAT_VERSION))
         if version > FORMAT_VERSION:
             raise LibraryNewerError(
@@ -380,9 +378,8 @@ class ServerStore(ServerSideTables):
         paths = dict(zip(ids, self.paths(ids), strict=True))
         found: dict[UUID, Record] = {}
         for id_, content_hash, size, *facts, signed_hash in rows:
-            own = UUID(bytes=id_.bytes)
-            found[own] = Record(
-                own, bytes(content_hash), size, ImageFacts(*facts), signed_hash % 2**64, paths[own]
+            found[id_] = Record(
+                id_, bytes(content_hash), size, ImageFacts(*facts), signed_hash % 2**64, paths[id_]
             )
         return [found.get(id_) for id_ in ids]
 
@@ -391,7 +388,7 @@ class ServerStore(ServerSideTables):
         found: dict[UUID, list[str]] = {}
         query = "SELECT record, path FROM _files WHERE record IN {ids} AND live ORDER BY path"
         for id_, path in self._of(ids, query):
-            found.setdefault(UUID(bytes=id_.bytes), []).append(os.fsdecode(path))
+            found.setdefault(id_, []).append(os.fsdecode(path))
         return [tuple(found.get(id_, ())) for id_ in ids]
 
     def files(self, ids: Sequence[UUID]) -> list[tuple[FileEntry, ...]]:
@@ -402,13 +399,13 @@ class ServerStore(ServerSideTables):
             " WHERE record IN {ids} AND live ORDER BY mtime_ns, path"
         )
         for id_, path, *rest in self._of(ids, query):
-            found.setdefault(UUID(bytes=id_.bytes), []).append(FileEntry(os.fsdecode(path), *rest))
+            found.setdefault(id_, []).append(FileEntry(os.fsdecode(path), *rest))
         return [tuple(found.get(id_, ())) for id_ in ids]
 
     def thumbnails(self, ids: Sequence[UUID]) -> list[bytes | None]:
         """Thumbnails as JPEG, in the order asked for; None where there is none."""
         query = "SELECT record, jpeg FROM _thumbnails WHERE record IN {ids}"
-        found = {UUID(bytes=id_.bytes): bytes(jpeg) for id_, jpeg in self._of(ids, query)}
+        found = {id_: bytes(jpeg) for id_, jpeg in self._of(ids, query)}
         return [found.get(id_) for id_ in ids]
 
     def labels(self, ids: Sequence[UUID]) -> list[tuple[Label, ...]]:
@@ -419,7 +416,7 @@ class ServerStore(ServerSideTables):
             " ORDER BY source, label"
         )
         for id_, source, label, share in self._of(ids, query):
-            found.setdefault(UUID(bytes=id_.bytes), []).append(Label(label, share, source=source))
+            found.setdefault(id_, []).append(Label(label, share, source=source))
         return [tuple(found.get(id_, ())) for id_ in ids]
 
     def label_counts(self) -> list[LabelCount]:
@@ -434,8 +431,7 @@ class ServerStore(ServerSideTables):
     def decisions(self) -> list[tuple[UUID, UUID]]:
         """Pairs of records that were decided not to be duplicates, each ascending, in order."""
         rows = self.engine.rows("SELECT first, second FROM _decisions")
-        pairs = [(UUID(bytes=first.bytes), UUID(bytes=second.bytes)) for first, second in rows]
-        return sorted(pairs)
+        return sorted((first, second) for first, second in rows)
 
     def find_content(self, content_hash: bytes) -> UUID | None:
         """The record with this content, or None. May be called from any thread."""
@@ -469,7 +465,7 @@ class ServerStore(ServerSideTables):
         id_, content_hash, size, mtime_ns = rows[0]
         if not Place(os.fsencode(path), size, mtime_ns).holds():
             return None
-        return UUID(bytes=id_.bytes), bytes(content_hash)
+        return id_, bytes(content_hash)
 
     def reads_path(self, path: str) -> bool:
         """Whether a file at this absolute path, or in it, is or was to be a record."""
@@ -489,8 +485,7 @@ class ServerStore(ServerSideTables):
             values,
         )
         for path, name, reason, detail, size, mtime, id_ in rows:
-            record = None if id_ is None else UUID(bytes=id_.bytes)
-            yield LedgerRow(os.fsdecode(path), State(name), reason, detail, size, mtime, record)
+            yield LedgerRow(os.fsdecode(path), State(name), reason, detail, size, mtime, id_)
 
     def matching(self, condition: Condition) -> IdArray:
         """Ids of the records that have a live file for which the condition holds, ascending."""
@@ -512,7 +507,8 @@ class ServerStore(ServerSideTables):
             f"SELECT id FROM _records WHERE id IN (SELECT record FROM _files WHERE live)"
             f" ORDER BY {order} LIMIT 1 OFFSET {int(place)}"
         )
-        return UUID(bytes=rows[0][0].bytes)
+        found: UUID = rows[0][0]
+        return found
 
     def refresh(self, space: Space) -> bool:
         """Make the index over a space's vectors if that pays; returns whether it was made."""
@@ -584,7 +580,7 @@ class ServerStore(ServerSideTables):
                 continue
             have.add(id_.bytes)
             entry = FileEntry(os.fsdecode(path), *rest)
-            yield Lacking(UUID(bytes=id_.bytes), bytes(content_hash), entry)
+            yield Lacking(id_, bytes(content_hash), entry)
 
     # -- reading numbers -------------------------------------------------------------------------
 
@@ -736,6 +732,13 @@ class ServerStore(ServerSideTables):
         )
 
 
+def missing(name: str) -> LibraryMissingError:
+    """What is raised where nothing is to be read at an address."""
+    return LibraryMissingError(
+        f"{name}: no library here; make one with: lookalike index PATH --library {name}"
+    )
+
+
 def _half(vector: FloatArray) -> NDArray[np.float16]:
     """A vector as it is stored everywhere: rounded to halves."""
     return vector.astype(np.float16)
@@ -748,7 +751,7 @@ def _both(first: UUID, second: UUID) -> tuple[UUID, UUID]:
 
 
 def _one_id(rows: Sequence[Row]) -> UUID | None:
-    return UUID(bytes=rows[0][0].bytes) if rows else None
+    return rows[0][0] if rows else None
 
 
 def _ids(rows: Iterable[Row]) -> IdArray:
