@@ -381,7 +381,7 @@ def test_no_pictures_at_all_is_told(tmp_path: Path, toy: ToyEncoder) -> None:
 
 
 def test_parts_may_lie_in_an_object_store(photos: Path, tmp_path: Path, toy: ToyEncoder) -> None:
-    place = PartsFolder("memory://bucket/parts")
+    place = PartsFolder("memory://of-parts/parts")
     cluster: Any = HereInstead()
     for left in (12, 0):
         report = index_into_parts(place, cluster, toy, source_of([str(photos)]))
@@ -390,6 +390,8 @@ def test_parts_may_lie_in_an_object_store(photos: Path, tmp_path: Path, toy: Toy
     known = KnownPictures(place, toy.spec.space)
     assert all(entry in known for entry in entries_in(source_of([str(photos)])))
     known.close()
+    system, root = place.filesystem()
+    system.rm(root, recursive=True)  # the store is the process's
 
 
 def test_known_pictures_are_those_of_the_same_size_and_time(

@@ -84,14 +84,19 @@ def working(options: argparse.Namespace) -> Iterator[Work | None]:
     if options.ray is None:
         yield None
         return
-    with _cluster(options) as cluster, _stdout_for_data():
+    with _stdout_for_data(), _cluster(options) as cluster:
         yield cluster.outcomes
 
 
 @contextmanager
 def _stdout_for_data() -> Iterator[None]:
-    """Ray tells on stdout of workers that it lost, by a thread of its own; nobody sees that."""
-    with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+    """Ray tells on stdout of workers that it lost, by a thread of its own; nobody sees that.
+
+    To be left after the cluster: until then that thread may put another stdout in place. What it
+    wrote to stays open, for what it still says.
+    """
+    nothing = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    with contextlib.redirect_stdout(nothing):
         yield
 
 
@@ -109,7 +114,7 @@ def index_parts(
     from lookalike.cluster.indexing import index_into_parts
     from lookalike.cluster.parts import PartsFolder
 
-    with _cluster(options) as cluster, _stdout_for_data():
+    with _stdout_for_data(), _cluster(options) as cluster:
         encoder = load_encoder(how.encoder or DEFAULT_ENCODER, 1)
         folder = PartsFolder(options.parts)
         return index_into_parts(folder, cluster, encoder, source, how, progress)

@@ -61,7 +61,7 @@ TICK_SECONDS = 10.0
 
 _COLUMN = "block"
 _ANSWER_SECONDS = 10.0
-_REMOVALS = 30
+_REMOVALS = 100
 
 
 @dataclass(frozen=True, slots=True)
