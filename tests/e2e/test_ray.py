@@ -421,6 +421,7 @@ class Deadly(FolderSource):
             yield one
 try:
     with Library.open(create=True) as library, Cluster() as cluster:
+        print("heard")
         library.add_from(Deadly(sys.argv[1:]), work=cluster.outcomes)
 except LookalikeError as error:
     print(type(error).__name__, error, file=sys.stderr)
@@ -431,6 +432,8 @@ def test_a_picture_that_ends_its_process_each_time_ends_the_run(
     command: Command, many: Path
 ) -> None:
     answer = command.script(POISON, many)
-    line = answer.talk[-1]  # Ray speaks before it, where only the command keeps it silent
+    assert len(answer.talk) == 1, answer.err.decode()
+    assert answer.text == "heard\n"  # and nothing of Ray
+    line = answer.talk[0]
     assert line.startswith("ClusterError the cluster gave up: ")
     assert line.endswith("what was committed stays, the same command continues")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -84,20 +82,8 @@ def working(options: argparse.Namespace) -> Iterator[Work | None]:
     if options.ray is None:
         yield None
         return
-    with _stdout_for_data(), _cluster(options) as cluster:
+    with _cluster(options) as cluster:
         yield cluster.outcomes
-
-
-@contextmanager
-def _stdout_for_data() -> Iterator[None]:
-    """Ray tells on stdout of workers that it lost, by a thread of its own; nobody sees that.
-
-    To be left after the cluster: until then that thread may put another stdout in place. What it
-    wrote to stays open, for what it still says.
-    """
-    nothing = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    with contextlib.redirect_stdout(nothing):
-        yield
 
 
 def _cluster(options: argparse.Namespace) -> Cluster:
@@ -114,7 +100,7 @@ def index_parts(
     from lookalike.cluster.indexing import index_into_parts
     from lookalike.cluster.parts import PartsFolder
 
-    with _stdout_for_data(), _cluster(options) as cluster:
+    with _cluster(options) as cluster:
         encoder = load_encoder(how.encoder or DEFAULT_ENCODER, 1)
         folder = PartsFolder(options.parts)
         return index_into_parts(folder, cluster, encoder, source, how, progress)

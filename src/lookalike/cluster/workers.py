@@ -10,6 +10,7 @@ Used as documented: https://docs.ray.io/en/releases-2.60.0/data/ (``map_batches`
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import logging
@@ -19,13 +20,14 @@ import shutil
 import socket
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from lookalike.cluster.blocks import (
     Recipe,
@@ -61,6 +63,7 @@ TICK_SECONDS = 10.0
 
 _COLUMN = "block"
 _ANSWER_SECONDS = 10.0
+_RAY_THREAD = "ray_listen_error_messages"
 _REMOVALS = 100
 
 
@@ -248,12 +251,11 @@ class Cluster:
         if self._processors:
             return
         ray = load_ray()
-        # Ray tells of failed tasks on stdout, whatever it was asked: that is for data.
-        self._ends.enter_context(contextlib.redirect_stdout(sys.stderr))
+        self._ends.enter_context(_stdout_without_ray())
         if not ray.is_initialized():
             with _readable_errors(), _silent():
                 self._join(ray) if self._options.address else self._start_own(ray)
-            self._ends.callback(ray.shutdown)
+            self._ends.callback(_shut_down, ray)
         self._processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def _join(self, ray: Any) -> None:
@@ -386,6 +388,46 @@ def load_ray() -> Any:
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return ray
+
+
+class _WithoutRay(io.TextIOBase):
+    """A stream of text that leaves out what Ray's own thread writes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if threading.current_thread().name == _RAY_THREAD:
+            return len(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+@contextlib.contextmanager
+def _stdout_without_ray() -> Iterator[None]:
+    """Ray tells of lost workers on stdout, whatever it was asked: that is for data.
+
+    They are done again, and what cannot be is raised.
+    """
+    with contextlib.redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
+        yield
+
+
+def _shut_down(ray: Any) -> None:
+    """End Ray, which says last what it has not yet said."""
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+    ):
+        ray.shutdown()
 
 
 @contextlib.contextmanager
