@@ -24,19 +24,19 @@ from lookalike.pipeline import IndexReport
 
 
 def tell(stages: Path, batch: int) -> None:
-    """Make ``Library.add``, which the command calls, write its report's seconds."""
-    add = Library.add
+    """Make ``Library.add_from``, which the command calls, write its report's seconds."""
+    add = Library.add_from
 
-    def telling(library: Library, paths: Any, options: IndexOptions, progress: Any) -> IndexReport:
+    def telling(library: Library, source: Any, options: IndexOptions, *others: Any) -> IndexReport:
         if batch:
             options = dataclasses.replace(options, commit_batch=batch)
         if like := os.environ.get(drawn.VARIABLE):
             library._given_encoder = drawn.DrawnEncoder(Path(like))
-        report = add(library, paths, options, progress)
+        report = add(library, source, options, *others)
         stages.write_text(json.dumps(report.seconds))
         return report
 
-    Library.add = telling  # type: ignore[method-assign,assignment]
+    Library.add_from = telling  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

@@ -200,6 +200,31 @@ def test_every_export_is_timed_and_what_comes_in_again_gives_the_same_answers(
     assert {own["equal_answers"] for own in imported} == {"20 of 20"}
 
 
+def test_side_tables_are_added_and_asked(tmp_path: Path) -> None:
+    result = short("side_tables", tmp_path)
+    assert (result["records"], result["rows"]) == (120, 20_000)
+    assert len(result["statements"]) == 3
+    assert [one["records"] > 0 for one in result["conditions"]].count(True) >= 4
+
+
+def test_the_join_gives_the_same_on_three_engines(tmp_path: Path) -> None:
+    result = short("join", tmp_path)
+    assert result["equal"]
+    assert list(result["statements"]) == ["SQLite", "PostgreSQL", "ClickHouse"]
+    for asked in result["statements"].values():
+        assert all(one["p50_ms"] > 0 for one in asked.values())
+
+
+def test_libraries_on_servers_find_what_a_folder_finds(tmp_path: Path) -> None:
+    result = short("servers", tmp_path)
+    assert {name: own["push_seconds"] > 0 for name, own in result["filled"].items()} == {
+        "PostgreSQL": True,
+        "ClickHouse": True,
+    }
+    for engine in result["searches"]["by meaning, exact"].values():
+        assert engine["recall"] == 1.0
+
+
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium: no page is looked at")
 def test_the_page_of_a_map_is_timed(tmp_path: Path) -> None:

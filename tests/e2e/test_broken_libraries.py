@@ -221,7 +221,8 @@ def made_older(library: Path) -> None:
         for table in ("labels", "tiles", "decisions", "settings"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP TABLE side_tables")
-        connection.execute("DROP INDEX files_by_foreign_id")
+        for index in ("files_by_foreign_id", "records_by_id_text"):
+            connection.execute(f"DROP INDEX {index}")
         for column in ("foreign_id", "validator"):
             connection.execute(f"ALTER TABLE files DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 1")

@@ -252,7 +252,8 @@ def _check_source(options: argparse.Namespace) -> None:
     """Raise InputError for options that do not go together."""
     if not options.paths and not options.tables:
         raise InputError(
-            "nothing to index; give folders, files or tar shards, or a table of URLs with --from"
+            "nothing to index; give folders, files or tar shards, or a table of URLs with --from;"
+            " see: lookalike index --help"
         )
     if options.paths and options.tables:
         raise InputError("--from: index folders and tables of URLs one after the other")

@@ -289,4 +289,5 @@ class ServerRun:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def __del__(self) -> None:
-        self._close()
+        if hasattr(self, "_db"):  # else its making failed
+            self._close()

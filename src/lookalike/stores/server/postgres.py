@@ -8,7 +8,7 @@ import os
 import ssl
 import struct
 import threading
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 from uuid import UUID
@@ -219,6 +219,12 @@ class PostgresEngine:
         with contextlib.suppress(Exception):
             self._loop.run(self._shut())
         self._loop.close()
+
+    def __del__(self) -> None:
+        """Who forgot to close it leaves no connection open; waits for nothing."""
+        if not self._closed and self._pool is not None:
+            self._closed = True
+            self._loop.end_after(self._pool.terminate)
 
     async def _shut(self) -> None:
         """End the connections: the lock goes with its own."""
@@ -748,6 +754,16 @@ class _Loop:
         except BaseException:
             future.cancel()
             raise
+
+    def end_after(self, last: Callable[[], object]) -> None:
+        """Do one thing more and end, without waiting for it. May be called from any thread."""
+
+        def end() -> None:
+            last()
+            self._loop.call_later(0.1, self._loop.stop)  # what it closed says goodbye
+
+        with contextlib.suppress(RuntimeError):  # the loop has ended, with the process
+            self._loop.call_soon_threadsafe(end)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
