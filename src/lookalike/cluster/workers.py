@@ -417,6 +417,9 @@ def _stdout_without_ray() -> Iterator[None]:
 
     They are done again, and what cannot be is raised.
     """
+    if sys.stdout is None:  # closed by who started this process
+        yield
+        return
     with contextlib.redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
         yield
 
