@@ -738,12 +738,18 @@ def _tls(address: Address) -> Any:
     return None if address.local else ssl.create_default_context()
 
 
+def _forever(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, and close it."""
+    loop.run_forever()
+    loop.close()
+
+
 class _Loop:
     """An event loop in a thread of its own, for callers that wait."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
+        self._thread = threading.Thread(target=_forever, args=(self._loop,), daemon=True)
         self._thread.start()
 
     def run(self, work: Awaitable[T]) -> T:
@@ -768,8 +774,6 @@ class _Loop:
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
-        if not self._thread.is_alive():
-            self._loop.close()
 
 
 def _awaited(work: Awaitable[T]) -> Coroutine[Any, Any, T]:
