@@ -16,10 +16,11 @@ from lookalike.categories import class_shares
 from lookalike.errors import InputError
 from lookalike.features.encoders.catalogue import CATALOGUE
 from lookalike.stores import SqliteStore
+from lookalike.stores.base import missing
 from lookalike.stores.schema import is_library, readable_errors
 from lookalike.stores.server.address import Address, is_address, parse_address
 from lookalike.stores.server.engine import Engine
-from lookalike.stores.server.store import ServerStore, missing
+from lookalike.stores.server.store import ServerStore
 from lookalike.types import FloatArray, Space
 
 AnyStore = SqliteStore | ServerStore

@@ -17,6 +17,7 @@ import numpy as np
 from lookalike.errors import InputError, LibraryError, LibraryMissingError
 from lookalike.homes import FolderHome, Home, ServerHome, shares_of
 from lookalike.pipeline import Progress, Silence, Stopwatch
+from lookalike.stores.base import named_space
 from lookalike.stores.server.contents import (
     CHANGING,
     FIXED,
@@ -121,10 +122,8 @@ def _identity(source: FolderHome) -> str:
 
 
 def _chosen(name: str, spaces: Sequence[Space], names: Sequence[str]) -> list[Space]:
-    known = [space.name for space in spaces]
     for one in names:
-        if one not in known:
-            raise InputError(f"space {one!r}: this library has: {', '.join(known) or 'none yet'}")
+        named_space(spaces, one)
     if not spaces:
         raise LibraryMissingError(f"{name}: nothing is indexed yet; index a folder, then push")
     return [space for space in spaces if not names or space.name in names]

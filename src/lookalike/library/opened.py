@@ -16,6 +16,7 @@ from lookalike.features.encoders import Encoder, load_encoder
 from lookalike.homes import AnyStore, FolderHome, Home, home_of
 from lookalike.query.answer import Request
 from lookalike.query.tables import Tables, has_classes
+from lookalike.stores.base import named_space
 from lookalike.stores.server.store import ServerStore
 from lookalike.types import (
     SearchResult,
@@ -63,11 +64,6 @@ class OpenedLibrary:
         if not create:
             library._reader()
         return library
-
-    @property
-    def on_server(self) -> bool:
-        """Whether the library lies on a server, and in no folder."""
-        return not isinstance(self._home, FolderHome)
 
     @property
     def folder(self) -> Path:
@@ -147,11 +143,7 @@ class OpenedLibrary:
         spaces = self._reader().spaces()
         if not spaces:
             raise LibraryMissingError(f"{self.name}: nothing is indexed yet; index a folder")
-        found = next((space for space in spaces if name in (None, space.name)), None)
-        if found is None:
-            known = ", ".join(space.name for space in spaces)
-            raise InputError(f"space {name!r}: this library has: {known}")
-        return found
+        return spaces[0] if name is None else named_space(spaces, name)
 
     @contextmanager
     def _filling(self) -> Iterator[AnyStore]:

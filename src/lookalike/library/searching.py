@@ -21,6 +21,7 @@ from lookalike.query.answer import Answerer, Request
 from lookalike.query.categories import CategoryCounts, count_categories
 from lookalike.query.inputs import InputReader, Numbers
 from lookalike.query.search import WITH_COLOUR, Method
+from lookalike.query.tables import without_classes
 from lookalike.query.terms import Term, parse_term, record_id_of
 from lookalike.sources.reading import read_again
 from lookalike.stores.server.store import ServerStore
@@ -146,10 +147,7 @@ class Searching(OpenedLibrary):
         with self._home.errors():
             index = self._current().labelled_by.categories
             if index.empty:
-                raise InputError(
-                    f"{self.name}: no space of this library has classes; index with"
-                    " efficientnet-lite0, too"
-                )
+                raise without_classes(self.name)
             return count_categories(index, top)
 
     def shown_by(self, record: UUID, least: float = 0.1) -> list[Label]:

@@ -17,14 +17,13 @@ from uuid import UUID
 import numpy as np
 
 from lookalike.categories import CONFIDENT
-from lookalike.errors import InputError
 from lookalike.indexes.categories import SURE_PART
 from lookalike.query.answer import Answerer, Request, Resolved
 from lookalike.query.inputs import InputReader
 from lookalike.query.likeness import RECORDS_DRAWN, thresholds
 from lookalike.query.mixing import spreads
 from lookalike.query.search import WITH_COLOUR, Method, compare_by, mean_point
-from lookalike.query.tables import Tables, has_classes
+from lookalike.query.tables import Tables, has_classes, without_classes
 from lookalike.query.terms import Term
 from lookalike.stores.base import HistogramTable, LogitTable, PartTable, VectorTable
 from lookalike.stores.server.nearest import Allowed, Candidates, Nearest
@@ -195,10 +194,7 @@ class RemoteAnswerer:
         if request.category is not None:
             shown = tuple(request.category.classes)
             if self._tables.labelled_by is None:
-                raise InputError(
-                    f"category {request.category.name!r}: no space of this library has classes;"
-                    " index with efficientnet-lite0, too"
-                )
+                raise without_classes(f"category {request.category.name!r}")
         return Allowed(request.where, shown, self._tables.labelled_by, CONFIDENT, SURE_PART, own)
 
     def _candidates(self, resolved: Sequence[Resolved], allowed: Allowed) -> Candidates:

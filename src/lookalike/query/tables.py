@@ -189,10 +189,7 @@ class Tables:
         """Rows of the vectors, or of the histograms, that surely show a category, bool (n,)."""
         index = self.labelled_by.categories
         if index.empty:
-            raise InputError(
-                f"category {category.name!r}: no space of this library has classes; index with"
-                " efficientnet-lite0, too"
-            )
+            raise without_classes(f"category {category.name!r}")
         shown = index.confidence(category) >= CONFIDENT
         if self.labelled_by is self and (not colour or self.aligned):
             return shown
@@ -241,6 +238,13 @@ def drawn(ids: IdArray, rows: NDArray[np.int64], count: int) -> NDArray[np.int64
     least = rows if len(rows) <= count else rows[np.argpartition(keys, count)[:count]]
     order: NDArray[np.int64] = np.argsort(ids[least], kind="stable")
     return least[order]
+
+
+def without_classes(asked: str) -> InputError:
+    """What is raised where the classes of a library that has none are asked for."""
+    return InputError(
+        f"{asked}: no space of this library has classes; index with efficientnet-lite0, too"
+    )
 
 
 def has_classes(space: Space) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.conditions import Condition
+from lookalike.errors import InputError, LibraryError, LibraryMissingError
 from lookalike.sql import Dialect, Statement
 from lookalike.types import (
     ID_DTYPE,
@@ -50,6 +51,42 @@ RECORD_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "lookalike record")
 def record_id(content_hash: bytes) -> UUID:
     """The id of the record with this content."""
     return uuid.uuid5(RECORD_NAMESPACE, content_hash.hex())
+
+
+# -- what every store does alike -------------------------------------------------------------------
+
+
+def missing(library: str) -> LibraryMissingError:
+    """What is raised where there is nothing to read."""
+    return LibraryMissingError(
+        f"{library}: no library here; make one with: lookalike index PATH --library {library}"
+    )
+
+
+def named_space(spaces: Sequence[Space], name: str) -> Space:
+    """The space of a library that is called so; raises InputError if there is none."""
+    found = next((space for space in spaces if space.name == name), None)
+    if found is None:
+        known = ", ".join(space.name for space in spaces) or "none yet"
+        raise InputError(f"space {name!r}: this library has: {known}")
+    return found
+
+
+def require_space(library: str, stored: Sequence[Space], space: Space) -> None:
+    """Raise LibraryError if a library has vectors, and none in this very space."""
+    if stored and space not in stored:
+        one = next((s for s in stored if s.name == space.name), stored[0])
+        raise LibraryError(
+            f"{library}: its vectors are of the space {one.name} {one.weights_digest[:12]}"
+            f" ({one.preprocessing}) and cannot be mixed with {space.name}"
+            f" {space.weights_digest[:12]} ({space.preprocessing}); index into a new library"
+        )
+
+
+def ascending(first: UUID, second: UUID) -> tuple[UUID, UUID]:
+    """A pair of ids in the order of their bytes."""
+    low, high = sorted((first, second), key=lambda id_: id_.bytes)
+    return low, high
 
 
 class IdentifiedRows:
@@ -196,6 +233,32 @@ class FactsTable(IdentifiedRows):
 
 UNKNOWN = np.iinfo(np.int64).min
 """A time of capture that is not known."""
+
+
+def facts_table(
+    rows: Sequence[tuple[bytes, int, int, int | None, str | None, int]],
+) -> FactsTable:
+    """Facts from rows of id, pixels, bytes, seconds of capture, camera and number of files."""
+    cameras: dict[str, int] = {}
+    numbers = np.array(
+        [
+            (
+                pixels,
+                size,
+                UNKNOWN if taken is None else taken,
+                -1 if camera is None else cameras.setdefault(camera, len(cameras)),
+                files,
+            )
+            for _, pixels, size, taken, camera, files in rows
+        ],
+        np.int64,
+    ).reshape(-1, 5)
+    pixels, size, taken, camera, files = np.ascontiguousarray(numbers.T)
+    ids = np.frombuffer(b"".join(row[0] for row in rows), ID_DTYPE)
+    live = np.ones(len(ids), bool)
+    return FactsTable(
+        ids, pixels, size, taken, camera.astype(np.int32), files.astype(np.int32), live
+    )
 
 
 @dataclass(frozen=True)

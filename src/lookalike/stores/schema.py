@@ -17,11 +17,11 @@ from lookalike.errors import (
     LibraryCorruptError,
     LibraryError,
     LibraryLockedError,
-    LibraryMissingError,
     LibraryNewerError,
     LibraryOlderError,
     StorageError,
 )
+from lookalike.stores.base import missing
 
 CATALOG = "catalog.sqlite"
 APPLICATION_ID = 0x4C4B414C
@@ -53,9 +53,7 @@ def connect_reader(folder: Path, *, shared: bool = False) -> sqlite3.Connection:
     """A read-only connection; raises a LibraryError if there is nothing sound to read."""
     path = folder / CATALOG
     if not path.is_file():
-        raise LibraryMissingError(
-            f"{folder}: no library here; make one with: lookalike index PATH --library {folder}"
-        )
+        raise missing(str(folder))
     with readable_errors(folder):
         connection = _open_reading(path, shared)
     with closing_on_error(connection), readable_errors(folder):

@@ -26,7 +26,6 @@ from lookalike.errors import (
 from lookalike.places import is_archive
 from lookalike.stores import schema
 from lookalike.stores.base import (
-    UNKNOWN,
     FactsTable,
     HistogramPart,
     HistogramTable,
@@ -34,6 +33,10 @@ from lookalike.stores.base import (
     LogitTable,
     SpaceFeatures,
     VectorTable,
+    ascending,
+    facts_table,
+    named_space,
+    require_space,
 )
 from lookalike.stores.conditions import matching_ids
 from lookalike.stores.labels import LabelTables
@@ -184,14 +187,7 @@ class SqliteStore(LabelTables, SideTables, Statements):
 
     def require_space(self, space: Space) -> None:
         """Raise LibraryError if the library has vectors, and none in this very space."""
-        stored = self.spaces()
-        if stored and space not in stored:
-            one = next((s for s in stored if s.name == space.name), stored[0])
-            raise LibraryError(
-                f"{self.folder}: its vectors are of the space {one.name} {one.weights_digest[:12]}"
-                f" ({one.preprocessing}) and cannot be mixed with {space.name}"
-                f" {space.weights_digest[:12]} ({space.preprocessing}); index into a new library"
-            )
+        require_space(str(self.folder), self.spaces(), space)
 
     def add_space(self, space: Space) -> None:
         """Let a library have vectors in a further space; nothing if it has it already."""
@@ -208,9 +204,7 @@ class SqliteStore(LabelTables, SideTables, Statements):
     def choose_space(self, name: str) -> None:
         """Make a space of the library its default; raises InputError if it has none so called."""
         self._require_writing()
-        known = [space.name for space in self.spaces()]
-        if name not in known:
-            raise InputError(f"space {name!r}: this library has: {', '.join(known) or 'none yet'}")
+        named_space(self.spaces(), name)
         self._connection.execute("INSERT OR REPLACE INTO settings VALUES ('space', ?)", (name,))
 
     def lacking(self, space: Space, roots: Sequence[str] | None = None) -> Iterator[Lacking]:
@@ -486,26 +480,7 @@ class SqliteStore(LabelTables, SideTables, Statements):
             " CAST(round((julianday(taken_at) - 2440587.5) * 86400) AS INTEGER), camera, live_files"
             " FROM records WHERE live_files > 0 ORDER BY key"
         ).fetchall()
-        cameras: dict[str, int] = {}
-        numbers = np.array(
-            [
-                (
-                    pixels,
-                    size,
-                    UNKNOWN if taken is None else taken,
-                    -1 if camera is None else cameras.setdefault(camera, len(cameras)),
-                    files,
-                )
-                for _, pixels, size, taken, camera, files in rows
-            ],
-            np.int64,
-        ).reshape(-1, 5)
-        pixels, size, taken, camera, files = np.ascontiguousarray(numbers.T)
-        ids = np.frombuffer(b"".join(row[0] for row in rows), ID_DTYPE)
-        live = np.ones(len(ids), bool)
-        return FactsTable(
-            ids, pixels, size, taken, camera.astype(np.int32), files.astype(np.int32), live
-        )
+        return facts_table(rows)
 
     def each_thumbnail(self) -> Iterator[tuple[bytes, bytes]]:
         """Ids and thumbnails of the records that have a file now, in the order of indexing."""
@@ -649,9 +624,9 @@ class SqliteStore(LabelTables, SideTables, Statements):
 
 
 def _both(first: UUID, second: UUID) -> tuple[bytes, bytes]:
-    """The ids of a pair, the smaller first."""
-    low, high = sorted((first.bytes, second.bytes))
-    return low, high
+    """The ids of a pair as the catalogue has them, the smaller first."""
+    low, high = ascending(first, second)
+    return low.bytes, high.bytes
 
 
 def _ascending(ids: IdArray) -> IdArray:

@@ -9,7 +9,7 @@ from uuid import UUID
 from lookalike.conditions import Condition, Value, is_of_table, resolved
 from lookalike.stores.clauses import Clauses, Sql, displayed
 from lookalike.stores.server.engine import Words
-from lookalike.stores.server.layout import MATCHES
+from lookalike.stores.server.layout import DISPLAYED_PATH, matched
 from lookalike.types import SideTable
 
 _COLUMNS = {
@@ -64,7 +64,7 @@ class _Clauses(Clauses):
         return Sql("?", (os.fsencode(value) if column == "path" else displayed(value),))
 
     def like(self, column: str, pattern: str) -> Sql:
-        place = MATCHES["path"] if column == "path" else self.column(column)
+        place = DISPLAYED_PATH if column == "path" else self.column(column)
         return Sql(self._words.like(place), (self._words.pattern(displayed(pattern)),))
 
     def with_label(self, one: Sql) -> Sql:
@@ -76,6 +76,6 @@ class _Clauses(Clauses):
         rows = f"SELECT {key} FROM {quoted(f'side_{table.name}')} AS side WHERE {key} IS NOT NULL"
         if one is not None:
             rows += f" AND ({one.text})"
-        own = MATCHES[table.matches].format(text=self._words.text).replace("f.", "o.")
-        files = f"SELECT o.record FROM _files AS o WHERE o.live AND {own} IN ({rows})"
+        own = matched(table.matches, self._words.text)
+        files = f"SELECT f.record FROM _files AS f WHERE f.live AND {own} IN ({rows})"
         return Sql(f"r.id IN ({files})", () if one is None else one.values)

@@ -136,10 +136,18 @@ def vectors_of(space: Space) -> Table:
     )
 
 
-MATCHES = {
-    "foreign_id": "f.foreign_id",
-    "path": "concat(trim(TRAILING '/' FROM f.folder), '/', f.name)",
-    "name": "f.name",
-    "id": "CAST(f.record AS {text})",
-}
-"""What the key of a side table's row is compared with, in SQL over live files ``f``."""
+DISPLAYED_PATH = "concat(trim(TRAILING '/' FROM f.folder), '/', f.name)"
+"""The path of a file ``f`` as text."""
+
+
+def matched(matches: str, text: str) -> str:
+    """What the key of a side table's row is compared with, in SQL over live files ``f``.
+
+    ``matches``: one of ``SIDE_MATCHES``; ``text``: the engine's type of text.
+    """
+    return {
+        "foreign_id": "f.foreign_id",
+        "path": DISPLAYED_PATH,
+        "name": "f.name",
+        "id": f"CAST(f.record AS {text})",
+    }[matches]

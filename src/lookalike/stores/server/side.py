@@ -14,7 +14,7 @@ from lookalike.errors import InputError
 from lookalike.sql import Dialect, Statement
 from lookalike.sql.tables import with_side_tables
 from lookalike.stores.server.engine import Engine
-from lookalike.stores.server.layout import MATCHES, SIDE_TABLES
+from lookalike.stores.server.layout import SIDE_TABLES, matched
 from lookalike.stores.server.statements import checked, readable
 from lookalike.stores.side import described, row_of
 from lookalike.types import Cell, Column, SideTable, SqlResult
@@ -36,10 +36,6 @@ class ServerSideTables(ABC):
     @abstractmethod
     def committed(self) -> None:
         """Something was written."""
-
-    def matched(self, matches: str) -> str:
-        """What the key of a side table's row is compared with, in SQL over live files ``f``."""
-        return MATCHES[matches].format(text=self.engine.words.text)
 
     def put_table(self, table: SideTable, batches: Iterable[Sequence[Sequence[Cell]]]) -> SideTable:
         """Commit a side table, all or nothing; one of the same name is replaced."""
@@ -73,13 +69,14 @@ class ServerSideTables(ABC):
 
     def find_keys(self, matches: str, keys: Sequence[str]) -> int:
         """How many of these keys belong to a live file."""
+        own = matched(matches, self.engine.words.text)
         distinct = list(dict.fromkeys(keys))
         count = 0
         for start in range(0, len(distinct), KEYS_A_QUERY):
             some = distinct[start : start + KEYS_A_QUERY]
             marks = ", ".join("?" * len(some))
             found = self.engine.rows(
-                f"SELECT count(DISTINCT own) FROM (SELECT {self.matched(matches)} AS own"
+                f"SELECT count(DISTINCT own) FROM (SELECT {own} AS own"
                 f" FROM _files AS f WHERE live) AS t WHERE own IN ({marks})",
                 some,
             )
@@ -89,9 +86,10 @@ class ServerSideTables(ABC):
     def rows_matched(self, table: SideTable) -> int:
         """How many rows of a side table belong to a live file."""
         quoted = self.engine.words.quoted
+        own = matched(table.matches, self.engine.words.text)
         found = self.engine.rows(
             f"SELECT count(*) FROM {quoted(f'side_{table.name}')} AS s WHERE s.{quoted(table.key)}"
-            f" IN (SELECT {self.matched(table.matches)} FROM _files AS f WHERE f.live)"
+            f" IN (SELECT {own} FROM _files AS f WHERE f.live)"
         )
         return int(found[0][0])
 

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.conditions import Condition
-from lookalike.errors import InputError, LibraryError, LibraryMissingError, LibraryNewerError
+from lookalike.errors import LibraryError, LibraryNewerError
 from lookalike.places import is_archive
 from lookalike.stores.base import (
-    UNKNOWN,
     FactsTable,
     HistogramPart,
     HistogramTable,
@@ -28,6 +27,11 @@ from lookalike.stores.base import (
     RecordParts,
     SpaceFeatures,
     VectorTable,
+    ascending,
+    facts_table,
+    missing,
+    named_space,
+    require_space,
 )
 from lookalike.stores.clauses import Sql
 from lookalike.stores.run import Place, inside
@@ -186,14 +190,7 @@ class ServerStore(ServerSideTables):
 
     def require_space(self, space: Space) -> None:
         """Raise LibraryError if the library has vectors, and none in this very space."""
-        stored = self.spaces()
-        if stored and space not in stored:
-            one = next((s for s in stored if s.name == space.name), stored[0])
-            raise LibraryError(
-                f"{self.name}: its vectors are of the space {one.name} {one.weights_digest[:12]}"
-                f" ({one.preprocessing}) and cannot be mixed with {space.name}"
-                f" {space.weights_digest[:12]} ({space.preprocessing}); index into a new library"
-            )
+        require_space(self.name, self.spaces(), space)
 
     def add_space(self, space: Space) -> None:
         """Let a library have vectors in a further space; nothing if it has it already."""
@@ -213,9 +210,7 @@ class ServerStore(ServerSideTables):
     def choose_space(self, name: str) -> None:
         """Make a space of the library its default; raises InputError if it has none so called."""
         self._require_writing()
-        known = [space.name for space in self.spaces()]
-        if name not in known:
-            raise InputError(f"space {name!r}: this library has: {', '.join(known) or 'none yet'}")
+        named_space(self.spaces(), name)
         self._set("space", name)
         self.committed()
 
@@ -344,7 +339,7 @@ class ServerStore(ServerSideTables):
     def decide(self, first: UUID, second: UUID) -> bool:
         """Remember that two records are not duplicates; returns whether that is new."""
         self._require_writing()
-        pair = _both(first, second)
+        pair = ascending(first, second)
         if pair in self.decisions():
             return False
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -355,7 +350,7 @@ class ServerStore(ServerSideTables):
     def forget(self, first: UUID, second: UUID) -> bool:
         """Take a decision back; returns whether there was one."""
         self._require_writing()
-        pair = _both(first, second)
+        pair = ascending(first, second)
         if pair not in self.decisions():
             return False
         self.engine.remove(DECISIONS, [pair])
@@ -703,51 +698,22 @@ class ServerStore(ServerSideTables):
 
     def facts(self) -> FactsTable:
         """Facts of all records that have a file now, in the order of indexing."""
-        rows = list(
-            self.engine.stream(
-                "SELECT id, width * height, bytes, taken_at, camera, own.files FROM _records"
-                " JOIN (SELECT record, count(*) AS files FROM _files WHERE live GROUP BY record)"
-                " AS own ON own.record = _records.id ORDER BY number"
-            )
+        rows = self.engine.stream(
+            "SELECT id, width * height, bytes, taken_at, camera, own.files FROM _records"
+            " JOIN (SELECT record, count(*) AS files FROM _files WHERE live GROUP BY record)"
+            " AS own ON own.record = _records.id ORDER BY number"
         )
-        cameras: dict[str, int] = {}
-        numbers = np.array(
+        return facts_table(
             [
-                (
-                    pixels,
-                    size,
-                    _seconds(taken),
-                    -1 if camera is None else cameras.setdefault(camera, len(cameras)),
-                    files,
-                )
-                for _, pixels, size, taken, camera, files in rows
-            ],
-            np.int64,
-        ).reshape(-1, 5)
-        pixels, size, taken, camera, files = np.ascontiguousarray(numbers.T)
-        ids = _ids(rows)
-        live = np.ones(len(ids), bool)
-        return FactsTable(
-            ids, pixels, size, taken, camera.astype(np.int32), files.astype(np.int32), live
+                (id_.bytes, pixels, size, _seconds(taken), camera, files)
+                for id_, pixels, size, taken, camera, files in rows
+            ]
         )
-
-
-def missing(name: str) -> LibraryMissingError:
-    """What is raised where nothing is to be read at an address."""
-    return LibraryMissingError(
-        f"{name}: no library here; make one with: lookalike index PATH --library {name}"
-    )
 
 
 def _half(vector: FloatArray) -> NDArray[np.float16]:
     """A vector as it is stored everywhere: rounded to halves."""
     return vector.astype(np.float16)
-
-
-def _both(first: UUID, second: UUID) -> tuple[UUID, UUID]:
-    """The ids of a pair, the smaller first."""
-    low, high = sorted((first, second), key=lambda id_: id_.bytes)
-    return low, high
 
 
 def _one_id(rows: Sequence[Row]) -> UUID | None:
@@ -774,10 +740,10 @@ def _is_under(path: bytes, roots: Sequence[bytes] | None) -> bool:
     return any(path == root or path.startswith(inside(root)[0]) for root in roots)
 
 
-def _seconds(taken: str | None) -> int:
-    """A time of capture as seconds since 1970, as if it were UTC."""
+def _seconds(taken: str | None) -> int | None:
+    """A time of capture as seconds since 1970, as if it were UTC; None if it is not known."""
     if taken is None:
-        return UNKNOWN
+        return None
     with contextlib.suppress(ValueError):
         return int(datetime.fromisoformat(taken).replace(tzinfo=UTC).timestamp())
-    return UNKNOWN
+    return None
