@@ -1,6 +1,6 @@
 """A library on servers: seconds to push it and to make indexes, milliseconds a search, recall.
 
-    python benchmarks/servers.py LIBRARY [--queries 100] [--seed 0] [--short]
+    python benchmarks/servers.py LIBRARY [--queries 100] [--seed 0] [--name servers]
 
 LIBRARY is pushed to a PostgreSQL with pgvector that is started here (over a socket) and to
 ClickHouse's engine in this process (chDB). The same records drawn at random are searched for on
@@ -10,7 +10,6 @@ exact search in the folder. Each question is put to one engine after the other.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
@@ -30,13 +29,9 @@ K = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library", type=Path, nargs="?")
+    parser = common.library_parser(__doc__, "servers")
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    common.add_short(parser)
     options = parser.parse_args()
     common.require(parser, options, "library")
     queries = 5 if options.short else options.queries
@@ -48,7 +43,7 @@ def main() -> None:
         else:
             with Library.open(options.library) as library:
                 result |= measured(library, addresses, queries, options.seed)
-    common.deliver("servers", result, short=options.short)
+    common.deliver(options.name, result, short=options.short)
 
 
 def measured(

@@ -23,7 +23,7 @@ import lz4.frame
 
 from lookalike.stores import Store
 from lookalike.stores.server.address import parse_address
-from lookalike.stores.server.clickhouse import ClickHouseEngine
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
 from lookalike.stores.server.store import ServerStore
 from tests.servers import chdb_folder, namespace_of, toy_shares
 

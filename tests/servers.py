@@ -15,8 +15,8 @@ import numpy as np
 
 from lookalike.stores import Store
 from lookalike.stores.server.address import parse_address
-from lookalike.stores.server.clickhouse import ClickHouseEngine
-from lookalike.stores.server.postgres import PostgresEngine
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
+from lookalike.stores.server.postgres.engine import PostgresEngine
 from lookalike.stores.server.store import ServerStore
 from lookalike.types import FloatArray, Space
 

@@ -34,7 +34,7 @@ ALLOWED = {
     "sources": {*GROUND, "places", "config", "scan", "decode", "rows"},
     "kernels": {"types"},
     "features": {*GROUND, "config", "decode", "kernels"},
-    "stores": {*GROUND, "places", "config", "conditions", "sql"},
+    "stores": {*GROUND, "places", "config", "conditions", "sql", "writing"},
     "indexes": {*GROUND, "categories", "config", "features", "kernels", "stores"},
     "pipeline": MIDDLE,
     "filling": {*MIDDLE, "pipeline"},

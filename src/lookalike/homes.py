@@ -109,11 +109,11 @@ def home_of(place: str | os.PathLike[str] | None) -> Home:
 def connected(address: Address) -> Engine:
     """The engine at an address. Raises MissingExtraError without what talks to it."""
     if address.scheme == "postgresql":
-        from lookalike.stores.server.postgres import PostgresEngine
+        from lookalike.stores.server.postgres.engine import PostgresEngine
 
         return PostgresEngine(address)
     if address.scheme in ("clickhouse", "myscale", "chdb"):
-        from lookalike.stores.server.clickhouse import ClickHouseEngine
+        from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
 
         return ClickHouseEngine(address)
     raise InputError(f"{address.name}: not a server that is known")

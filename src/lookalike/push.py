@@ -18,6 +18,7 @@ from lookalike.errors import InputError, LibraryError, LibraryMissingError
 from lookalike.homes import FolderHome, Home, ServerHome, shares_of
 from lookalike.pipeline import Progress, Silence, Stopwatch
 from lookalike.stores.base import named_space
+from lookalike.stores.server.clickhouse.photos import require_photos, write_photos
 from lookalike.stores.server.contents import (
     CHANGING,
     FIXED,
@@ -42,7 +43,6 @@ from lookalike.stores.server.layout import (
     Table,
     vectors_of,
 )
-from lookalike.stores.server.photos import require_photos, write_photos
 from lookalike.stores.server.store import ServerStore
 from lookalike.types import Cell, SideTable, Space
 

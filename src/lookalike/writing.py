@@ -15,12 +15,23 @@ from lookalike.errors import InputError
 from lookalike.types import printable
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()
+"""Asked for once: to ask is to change it for a moment, for all threads."""
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object], *, durable: bool = False) -> None:
     """Write a file whole or not at all: under another name beside it, renamed at the end.
 
     What cannot be written raises OSError, and leaves what was there before. That includes a device,
     a pipe, or a link to one, like /dev/stdout: a rename would put a file in its place. A link to a
-    file stays, and what it leads to is written.
+    file stays, and what it leads to is written. With ``durable`` its bytes are on the disk before
+    it has its name, so that not even a power cut leaves half of it.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -29,7 +40,10 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     try:
         with open(handle, "wb") as file:
             write(file)
-        os.chmod(name, 0o666 & ~_umask())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_UMASK)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -72,9 +86,3 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

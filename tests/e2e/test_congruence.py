@@ -179,6 +179,7 @@ def test_an_index_over_vectors_finds_nearly_all(
     for module in (store, nearest):
         monkeypatch.setattr(module, "LEAST_INDEXED", 50)
     library = libraries[name]
+    assert library.search([library.random_record(0)]).exact  # there is none yet
     assert library.refresh()
     assert not library.refresh()  # it is there now
     found = 0

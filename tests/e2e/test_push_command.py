@@ -63,8 +63,8 @@ def test_a_status_with_something_amiss_ends_with_1(indexed: Command, tmp_path: P
 KILLED = """
 import os, signal, sys
 from lookalike import Library
-from lookalike.stores.server.clickhouse import ClickHouseEngine
-from lookalike.stores.server.postgres import PostgresEngine
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
+from lookalike.stores.server.postgres.engine import PostgresEngine
 
 left = [int(sys.argv[2])]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from lookalike.errors import InputError
-from lookalike.stores.server import clickhouse
 from lookalike.stores.server.address import parse_address
-from lookalike.stores.server.clickhouse import ClickHouseEngine
-from lookalike.stores.server.ddl import Ddl
+from lookalike.stores.server.clickhouse import engine as engine_of
+from lookalike.stores.server.clickhouse.ddl import Ddl
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
 from lookalike.stores.server.layout import LABELS, THUMBNAILS, vectors_of
 from lookalike.types import Column, ColumnKind, SideTable, Space
 
@@ -54,7 +54,7 @@ def engine(
     monkeypatch: pytest.MonkeyPatch, address: str, **answers: Any
 ) -> tuple[ClickHouseEngine, Recording]:
     client = Recording(**answers)
-    monkeypatch.setattr(clickhouse, "_connected", lambda _address: client)
+    monkeypatch.setattr(engine_of, "connect", lambda _address: client)
     return ClickHouseEngine(parse_address(address, {})), client
 
 

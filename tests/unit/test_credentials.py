@@ -14,10 +14,10 @@ from lookalike import Library
 from lookalike.cli.main import main
 from lookalike.errors import InputError, LookalikeError
 from lookalike.homes import home_of
-from lookalike.stores.server import postgres
 from lookalike.stores.server.address import Address, is_address, parse_address
-from lookalike.stores.server.clickhouse import ClickHouseEngine
-from lookalike.stores.server.postgres import PostgresEngine
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
+from lookalike.stores.server.postgres import engine
+from lookalike.stores.server.postgres.engine import PostgresEngine
 from tests.clickhouse_server import PASSWORD, clickhouse_library
 from tests.conftest import ToyEncoder
 from tests.servers import postgres_library
@@ -138,7 +138,7 @@ def test_the_servers_list_of_clients_has_a_name_alone(tmp_path: Path) -> None:
 
 
 def tls_of(text: str) -> Any:
-    return postgres._tls(parse_address(text, {}))
+    return engine._tls(parse_address(text, {}))
 
 
 def test_postgresql_off_the_loopback_is_encrypted_and_certain() -> None:

@@ -14,8 +14,8 @@ from lookalike.errors import InputError, LibraryError
 from lookalike.homes import home_of
 from lookalike.push import PushOptions
 from lookalike.side_tables import TableOptions
-from lookalike.stores.server.ddl import Ddl
-from lookalike.stores.server.photos import (
+from lookalike.stores.server.clickhouse.ddl import Ddl
+from lookalike.stores.server.clickhouse.photos import (
     CONVERSIONS,
     PHOTOS,
     conversions_statements,

@@ -19,9 +19,9 @@ from lookalike.homes import home_of
 from lookalike.indexes.compact import LEAST_ROWS, LONGEST_TAIL, CodesCache
 from lookalike.side_tables import TableOptions
 from lookalike.status import Status
-from lookalike.stores.server.clickhouse import ClickHouseEngine
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
 from lookalike.stores.server.layout import vectors_of
-from lookalike.stores.server.postgres import PostgresEngine
+from lookalike.stores.server.postgres.engine import PostgresEngine
 from lookalike.types import Space
 from tests.conftest import ToyEncoder, vector_table
 from tests.servers import chdb_library, postgres_library

@@ -44,7 +44,7 @@ _NOWHERE = Path(os.devnull) / "derived"
 
 
 class Excerpt:
-    """What tables ask of a store, for some records alone."""
+    """A NumbersOf: what a store has of some records alone."""
 
     def __init__(self, store: ServerStore, ids: Sequence[UUID], *, colour: bool) -> None:
         self._store, self._ids, self._colour = store, ids, colour
@@ -121,7 +121,7 @@ class ServerTables:
 
     def _tables_of(self, ids: Sequence[UUID], *, colour: bool = True) -> Tables:
         excerpt = Excerpt(self.store, ids, colour=colour)
-        return Tables(excerpt, self.space, _NOWHERE)  # type: ignore[arg-type]
+        return Tables(excerpt, self.space, _NOWHERE)
 
     @cached_property
     def _sample(self) -> Tables:

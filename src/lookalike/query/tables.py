@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -24,7 +24,7 @@ from lookalike.indexes.compact import LEAST_ROWS, CodesCache
 from lookalike.indexes.pca import PcaCache
 from lookalike.kernels.coarse import CoarseRows
 from lookalike.stores import HistogramTable, Store
-from lookalike.stores.base import LogitTable, PartTable
+from lookalike.stores.base import LogitTable, PartTable, VectorTable
 from lookalike.types import DoubleArray, FloatArray, IdArray, Label, Space
 
 if TYPE_CHECKING:
@@ -46,6 +46,22 @@ class Derived:
         self.likeness = folder / "likeness" / space.name
 
 
+class NumbersOf(Protocol):
+    """What tables ask of a store in one space: a Store, or an excerpt of one."""
+
+    def tables(self, space: Space) -> tuple[VectorTable, HistogramTable]:
+        """Vectors and histograms."""
+
+    def logits(self, space: Space) -> LogitTable:
+        """The highest class logits."""
+
+    def parts_seen(self, space: Space) -> int:
+        """A number that grows as parts are looked at."""
+
+    def parts(self, space: Space) -> PartTable:
+        """The highest class logits of parts."""
+
+
 class Tables:
     """Vectors and histograms of one commit, mapped from disk, with their indexes.
 
@@ -53,7 +69,7 @@ class Tables:
     and decoded is there for the next search.
     """
 
-    def __init__(self, store: Store, space: Space, derived: Path) -> None:
+    def __init__(self, store: NumbersOf, space: Space, derived: Path) -> None:
         self.space = space
         self.derived = Derived(derived, space)
         self.labelled_by = self
@@ -260,7 +276,7 @@ def _tail(space: Space) -> float | None:
 class _Classes:
     """A CategorySource: what a store has of a space."""
 
-    def __init__(self, store: Store, space: Space, tail: float) -> None:
+    def __init__(self, store: NumbersOf, space: Space, tail: float) -> None:
         self._store, self._space, self.tail = store, space, tail
 
     def logits(self) -> LogitTable:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from lookalike.errors import StorageError
+from lookalike.writing import write_whole
 
 FOLDER = "originals"
 
@@ -50,7 +48,7 @@ class Originals:
             return True
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            _write(place, data)
+            write_whole(place, lambda file: file.write(data), durable=True)
         except OSError as error:
             raise StorageError(
                 f"{place}: {error.strerror}; free some space, or index without --keep-originals"
@@ -69,22 +67,6 @@ class Originals:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
-
-
-def _write(place: Path, data: bytes) -> None:
-    """Under another name first, on the disk, then under its own."""
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=place.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _suffix(data: bytes) -> str | None:

@@ -72,6 +72,7 @@ class Nearest:
         self._space = space
         self._table = vectors_of(space).name
         self._counts: dict[tuple[Condition | None, tuple[int, ...]], int] = {}
+        self._indexed = False
 
     # -- what may be found -----------------------------------------------------------------------
 
@@ -144,11 +145,12 @@ class Nearest:
         return self._exact(self._largest(each), f"{self._table} AS v", k, allowed, _flat)
 
     def _is_indexed(self, allowed: Allowed) -> bool:
-        return self.count(allowed.with_inputs, 0) >= LEAST_INDEXED and self._has_index
+        return self.count(allowed.with_inputs, 0) >= LEAST_INDEXED and self._has_index()
 
-    @cached_property
     def _has_index(self) -> bool:
-        return self._engine.index_state(self._table).usable
+        """Whether the index can be used; asked until it can, since it may be made meanwhile."""
+        self._indexed = self._indexed or self._engine.index_state(self._table).usable
+        return self._indexed
 
     def by_colours(
         self,

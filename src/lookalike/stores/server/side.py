@@ -13,21 +13,18 @@ from dataclasses import replace
 from lookalike.errors import InputError
 from lookalike.sql import Dialect, Statement
 from lookalike.sql.tables import with_side_tables
-from lookalike.stores.server.engine import Engine
+from lookalike.stores.server.asking import ServerAsking
 from lookalike.stores.server.layout import SIDE_TABLES, matched
 from lookalike.stores.server.statements import checked, readable
-from lookalike.stores.side import described, row_of
+from lookalike.stores.side import row_of
 from lookalike.types import Cell, Column, SideTable, SqlResult
 
 KEYS_A_QUERY = 1_000
 _OWN = ("side_", "vectors_", "_")
 
 
-class ServerSideTables(ABC):
+class ServerSideTables(ServerAsking, ABC):
     """The part of ServerStore that has side tables, and runs statements of users."""
-
-    engine: Engine
-    name: str
 
     @abstractmethod
     def _require_writing(self) -> None:
@@ -60,12 +57,6 @@ class ServerSideTables(ABC):
         self.engine.unload(name)
         self.committed()
         return True
-
-    def side_tables(self) -> list[SideTable]:
-        """The side tables, by name."""
-        columns = ", ".join(SIDE_TABLES.names)
-        found = self.engine.rows(f"SELECT {columns} FROM _side_tables ORDER BY name")
-        return list(map(described, found))
 
     def find_keys(self, matches: str, keys: Sequence[str]) -> int:
         """How many of these keys belong to a live file."""

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from lookalike.errors import InputError, LibraryError
-from lookalike.stores.server.clickhouse import ClickHouseEngine, ClickHouseWords
-from lookalike.stores.server.ddl import Ddl, myscale_index, vector_index
+from lookalike.stores.server.clickhouse.ddl import Ddl, myscale_index, vector_index
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
+from lookalike.stores.server.clickhouse.words import ClickHouseWords
 from lookalike.stores.server.layout import vectors_of
 from lookalike.stores.server.store import LEAST_INDEXED, ServerStore
 from lookalike.types import SideTable, Space

@@ -9,9 +9,7 @@ deleted. What makes a batch visible is written last: its files.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
-import logging
 import os
 import re
 import socket
@@ -23,117 +21,25 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from lookalike.errors import (
-    InputError,
-    LibraryError,
-    LibraryLockedError,
-    MissingExtraError,
-    StorageError,
-)
-from lookalike.sql import Dialect
+from lookalike.errors import InputError, LibraryError, LibraryLockedError, StorageError
 from lookalike.stores.server.address import Address
-from lookalike.stores.server.ddl import INDEX, Ddl, physical
-from lookalike.stores.server.engine import IndexState, Row, Words, pieces
+from lookalike.stores.server.clickhouse.client import connect, said
+from lookalike.stores.server.clickhouse.ddl import INDEX, Ddl, physical
+from lookalike.stores.server.clickhouse.heartbeat import Heartbeat, is_alive
+from lookalike.stores.server.clickhouse.rows import (
+    EMPTY,
+    binary_row,
+    bound,
+    decoded,
+    length_bytes,
+    physical_row,
+    reader,
+)
+from lookalike.stores.server.clickhouse.words import ClickHouseWords, MyScaleWords
+from lookalike.stores.server.engine import IndexState, Row, Words
 from lookalike.stores.server.layout import FILES, WRITERS, Table
 from lookalike.stores.server.statements import view_statements
-from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
-
-_EMPTY = {
-    "id": UUID(int=0), "bytes": b"", "text": "", "integer": 0, "real": 0.0, "integers": [],
-    "reals": [], "texts": [],
-}  # fmt: skip
-"""Values in a row that says that there is none any more."""
-
-_BYTES = frozenset({"path", "content_hash", "jpeg"})
-"""Columns of raw bytes; ClickHouse has one type for these and for text."""
-
-HEARTBEAT_SECONDS = 10
-STALE_SECONDS = 60
-"""A writer that has not been heard of for so long is taken for dead."""
-
-
-class ClickHouseWords:
-    """Words of ClickHouse."""
-
-    dialect: Dialect = "clickhouse"
-    text = "Nullable(String)"
-    megapixels = "(r.width * r.height / 1e6)"
-
-    def histogram_columns(self, prefix: str) -> str:
-        return f"{prefix}bins, {prefix}counts"
-
-    def histogram(self, values: Sequence[Any]) -> SparseHistogram:
-        bins, counts = values
-        return SparseHistogram(np.array(bins, np.uint16), np.array(counts, np.uint16))
-
-    def cosine_distance(self, column: str, vector: DoubleArray) -> str:
-        return f"cosineDistance({column}, {_numbers(vector.astype('f4'))})"
-
-    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
-        return self.cosine_distance(column, vector)
-
-    def colour_score(self, metric: str, histogram: DoubleArray) -> str:
-        """The metrics' own formulas over the occupied bins, in double precision."""
-        occupied = np.flatnonzero(histogram)
-        bins = "[" + ",".join(map(str, occupied.tolist())) + "]"
-        query = f"transform(b, {bins}, {_numbers(histogram[occupied])}, 0.)"
-        share = "(c / total)"
-        if metric == "intersection":
-            return _sum(f"least({share}, {query})")
-        if metric == "bhattacharyya":
-            return f"sqrt(greatest(0., 1. - {_sum(f'sqrt({share} * {query})')}))"
-        if metric == "correlation":
-            own = float((histogram[occupied] ** 2).sum()) - 1 / BINS
-            spread = f"({_sum(f'{share} * {share}')} - {1 / BINS!r})"
-            product = f"({_sum(f'{share} * {query}')} - {1 / BINS!r})"
-            return f"({product} / sqrt(greatest(1e-30, {own!r} * {spread})))"
-        inverse = f"transform(b, {bins}, {_numbers(1 / histogram[occupied])}, 0.)"
-        parts = f"if({inverse} > 0, {share} * {share} * {inverse} - 2. * {share}, 0.)"
-        return f"({float(histogram.sum())!r} + {_sum(parts)})"
-
-    def share(self, column: str, numbers: Sequence[int]) -> str:
-        members = ",".join(map(str, numbers))
-        return f"arraySum((c, s) -> if(c IN ({members}), s, 0.), {column}classes, {column}shares)"
-
-    def ids(self, ids: Sequence[bytes]) -> str:
-        return "(" + (",".join(f"toUUID('{UUID(bytes=one)}')" for one in ids) or "NULL") + ")"
-
-    def number(self, value: int | float) -> str:
-        return f"({value!r})"
-
-    def like(self, side: str) -> str:
-        return f"lower({side}) LIKE lower(?)"
-
-    def pattern(self, pattern: str) -> str:
-        return pattern.replace("\\", "\\\\")
-
-    def within(self, column: str, query: str) -> str:
-        return f"{column} IN ({query})"
-
-    def by_id(self, column: str) -> str:
-        return f"toString({column})"  # ids are ordered by their second halves first
-
-    def quoted(self, name: str) -> str:
-        return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
-
-    def largest(self, parts: Sequence[str]) -> str:
-        return f"greatest({', '.join(parts)})"
-
-
-def _sum(term: str) -> str:
-    return f"arraySum((b, c) -> {term}, bins, counts)"
-
-
-def _numbers(values: np.ndarray[Any, Any]) -> str:
-    return "[" + ",".join(repr(float(value)) for value in values) + "]"
-
-
-class MyScaleWords(ClickHouseWords):
-    """Words of MyScale, whose index answers to ``distance``."""
-
-    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
-        return f"distance({column}, {_numbers(vector.astype('f4'))})"
-
+from lookalike.types import Cell, ColumnKind, SideTable
 
 _KINDS = ("vector_similarity (HNSW, bf16, cosine)", "MSTG of MyScale (cosine)")
 
@@ -152,10 +58,10 @@ class ClickHouseEngine:
         )
         self._guard = threading.RLock()  # chDB answers one question at a time
         self._token: str | None = None
-        self._beat: _Heartbeat | None = None
+        self._beat: Heartbeat | None = None
         self._clock = itertools.count(time.time_ns())
         with self._errors():
-            self._client: Any = _connected(address)
+            self._client: Any = connect(address)
         self._alone = address.scheme == "chdb"
 
     @contextlib.contextmanager
@@ -166,7 +72,7 @@ class ClickHouseEngine:
         try:
             yield
         except ClickHouseError as error:
-            text = _said(error)
+            text = said(error)
             if "NOT_ENOUGH_SPACE" in text:
                 raise StorageError(
                     f"{self.name}: the server's disk is full; free some space and run the command"
@@ -180,7 +86,7 @@ class ClickHouseEngine:
             raise LibraryError(f"{self.name}: {text}") from error
         except OSError as error:
             raise LibraryError(
-                f"{self.name}: cannot be reached: {_said(error)}; check host, port and network"
+                f"{self.name}: cannot be reached: {said(error)}; check host, port and network"
             ) from error
 
     def close(self) -> None:
@@ -204,7 +110,7 @@ class ClickHouseEngine:
             result = self._client.query(
                 text, parameters, query_formats={"String": "bytes"}, settings=self._settings
             )
-            read = _readers(result.column_names)
+            read = reader(result.column_names)
             return [read(row) for row in result.result_rows]
 
     @property
@@ -214,7 +120,7 @@ class ClickHouseEngine:
     def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
         text, parameters = bound(query, values)
         with self._streaming() as client, self._block_stream(client, text, parameters) as blocks:
-            read = _readers(blocks.source.column_names)
+            read = reader(blocks.source.column_names)
             while True:
                 with self._errors():
                     block = next(blocks, None)
@@ -236,7 +142,7 @@ class ClickHouseEngine:
             yield self._client
             return
         with self._errors():  # a handle of chDB gives one answer at a time
-            client = _connected(self._address)
+            client = connect(self._address)
         client.database = self._client.database
         try:
             yield client
@@ -246,7 +152,7 @@ class ClickHouseEngine:
     def each_vector(self, table: Table) -> Iterator[Row]:
         """In ClickHouse's RowBinary, whose rows are as long as each other: read at once."""
         (size,) = (column.size for column in table.columns if column.kind == "vector")
-        form = _binary(size)
+        form = binary_row(size)
         query = f"SELECT id, embedding FROM {self._database}.{table.name}"
         with self._streaming() as client:
             with self._errors():
@@ -344,10 +250,10 @@ class ClickHouseEngine:
         """As RowBinary: ten times as fast as lists of numbers."""
         if not rows:
             return
-        block = np.empty(len(rows), _binary(table.columns[1].size))
+        block = np.empty(len(rows), binary_row(table.columns[1].size))
         ids = b"".join(row[0].bytes for row in rows)
         block["id"] = np.frombuffer(ids, "u1").reshape(-1, 2, 8)[:, :, ::-1]
-        block["size"] = _length(table.columns[1].size)
+        block["size"] = length_bytes(table.columns[1].size)
         block["vector"] = np.stack([row[1] for row in rows])
         place = f"{self._database}.{table.name}"
         with self._guard, self._errors():
@@ -388,9 +294,7 @@ class ClickHouseEngine:
         rows = []
         for key in keys:
             own = dict(zip(table.key, key, strict=True))
-            values = (
-                own.get(c.name, None if c.nullable else _EMPTY[c.kind]) for c in table.columns
-            )
+            values = (own.get(c.name, None if c.nullable else EMPTY[c.kind]) for c in table.columns)
             rows.append((*values, version, 1))
         self._insert(table, rows)
 
@@ -461,10 +365,10 @@ class ClickHouseEngine:
                 )
         except LibraryError as error:
             if isinstance(error.__cause__, DatabaseError):
-                raise InputError(f"statement: {_said(error.__cause__)}") from error
+                raise InputError(f"statement: {said(error.__cause__)}") from error
             raise
         names = list(result.column_names) or self._columns_of(statement)
-        return [name.rpartition(".")[2] for name in names], map(_decoded, result.result_rows)
+        return [name.rpartition(".")[2] for name in names], map(decoded, result.result_rows)
 
     def _columns_of(self, statement: str) -> list[str]:
         """The columns of a statement that gives no row, of which an answer says nothing."""
@@ -545,8 +449,8 @@ class ClickHouseEngine:
         token, since = str(uuid4()), time.time_ns()
         holder = f"{socket.gethostname()} {os.getpid()}"
         self.put(WRITERS, [(token, holder, since, since)])
-        writers = self.rows(f"SELECT token, holder, since, seen FROM {self._database}._writers")
-        others = [row for row in writers if row[0] != token and _is_alive(*row[1:])]
+        writers = self.rows(f"SELECT token, holder, seen FROM {self._database}._writers")
+        others = [row for row in writers if row[0] != token and is_alive(*row[1:])]
         if others:
             self.remove(WRITERS, [(token,)])
             host, _, process = others[0][1].rpartition(" ")
@@ -556,7 +460,7 @@ class ClickHouseEngine:
             )
         self.remove(WRITERS, [(row[0],) for row in writers if row[0] != token])
         self._token = token
-        self._beat = _Heartbeat(lambda: self.put(WRITERS, [(token, holder, since, time.time_ns())]))
+        self._beat = Heartbeat(lambda: self.put(WRITERS, [(token, holder, since, time.time_ns())]))
 
 
 _SIDE_TYPES = {
@@ -579,162 +483,3 @@ _READING = {"join_use_nulls": 1, "readonly": 2, "allow_ddl": 0, "allow_introspec
 _KEYS = 1_000
 _BLOCK = 1_000
 """Vectors that are read at a time."""
-
-
-def _is_alive(holder: str, _since: int, seen: int) -> bool:
-    if time.time_ns() - seen > STALE_SECONDS * 10**9:
-        return False
-    host, _, process = holder.rpartition(" ")
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError):
-        return True
-    return True
-
-
-class _Heartbeat:
-    """Says every few seconds that the writer is alive."""
-
-    def __init__(self, tell: Any) -> None:
-        self._tell = tell
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._ended.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(LibraryError):
-                self._tell()
-
-    def stop(self) -> None:
-        self._ended.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(HEARTBEAT_SECONDS)
-
-
-def bound(query: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
-    """A query with a named parameter for each question mark, and their values."""
-    first, *others = pieces(query)
-    text, parameters = [first], {}
-    for number, (value, piece) in enumerate(zip(values, others, strict=True)):
-        if isinstance(value, bytes):
-            text.append(f"unhex('{value.hex()}')")  # no type of a parameter takes any bytes
-        else:
-            kind = "Int64" if isinstance(value, int) else "String"
-            text.append(f"{{p{number}:{kind}}}")
-            parameters[f"p{number}"] = value
-        text.append(piece)
-    return "".join(text), parameters
-
-
-def _binary(size: int) -> np.dtype[Any]:
-    """A row of RowBinary with an id, whose halves are written backwards, and a vector."""
-    return np.dtype(
-        [("id", "u1", (2, 8)), ("size", "u1", (len(_length(size)),)), ("vector", "<f4", (size,))]
-    )
-
-
-def _length(number: int) -> list[int]:
-    """A length as RowBinary has it: seven bits a byte, the lowest first (LEB128)."""
-    out = []
-    while True:
-        number, low = number >> 7, number & 127
-        out.append(low | (128 if number else 0))
-        if not number:
-            return out
-
-
-def _readers(names: Sequence[str]) -> Any:
-    """What turns a row of an answer into Python's values: text, and bytes where it is no text."""
-    raw = [name.rpartition(".")[2] in _BYTES for name in names]
-
-    def read(row: Sequence[Any]) -> Row:
-        return tuple(
-            value.decode("utf-8", "replace") if isinstance(value, bytes) and not as_is else value
-            for value, as_is in zip(row, raw, strict=True)
-        )
-
-    return read
-
-
-def _decoded(row: Sequence[Any]) -> Row:
-    """Text as text; bytes that are none as backslash escapes."""
-    return tuple(
-        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-        for value in row
-    )
-
-
-def physical_row(table: Table, row: Row) -> Row:
-    """A row as ClickHouse's columns have it."""
-    out: list[Any] = []
-    for column, value in zip(table.columns, row, strict=True):
-        if column.kind == "histogram":
-            counts = value.counts.tolist()
-            out += [value.bins.tolist(), counts, sum(counts)]
-        else:
-            out.append(value)
-    return tuple(out)
-
-
-def _connected(address: Address) -> Any:
-    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # errors tell it
-    try:
-        import clickhouse_connect
-    except ImportError as error:
-        raise MissingExtraError("a library on ClickHouse", "clickhouse") from error
-    settings: dict[str, Any] = {"mutations_sync": 1, "lightweight_deletes_sync": 2}
-    if "cluster" in address.options:  # rows are there when an insert returns; joins see all shards
-        settings |= {"distributed_foreground_insert": 1, "distributed_product_mode": "global"}
-    if address.scheme == "chdb":
-        _check_free(address)
-        try:
-            client = clickhouse_connect.get_client(interface="chdb", path=address.path)
-        except ImportError as error:
-            raise MissingExtraError("ClickHouse's engine in this process", "chdb") from error
-    else:
-        secure = address.options.get("secure", "0" if address.local else "1") != "0"
-        client = clickhouse_connect.get_client(
-            host=address.host,
-            port=address.port or (8443 if secure else 8123),
-            username=address.user or "default",
-            password=address.password or "",
-            secure=secure,
-            verify=address.options.get("verify", "1") != "0",
-            settings=settings,
-            autogenerate_session_id=False,
-            connect_timeout=20,
-        )
-    return client
-
-
-def _check_free(address: Address) -> None:
-    """Raise LibraryLockedError for a folder that another process has: chDB would be loud."""
-    with contextlib.suppress(FileNotFoundError), open(f"{address.path}/status", "rb") as file:
-        if f"PID: {os.getpid()}".encode() in file.read().splitlines():
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LibraryLockedError(
-                f"{address.name}: another process has this folder, which chDB lends to one at a"
-                " time; wait for it to end"
-            ) from error
-
-
-_NO_NEWS = (
-    " (for url", " Stack trace", " In scope ", ": In scope ", ": While executing",
-    " SETTINGS join_use_nulls",
-)  # fmt: skip
-
-
-def _said(error: BaseException) -> str:
-    """An error without what servers add to it: stack traces, versions, the statement."""
-    text = " ".join(str(error).split())
-    for start in _NO_NEWS:
-        text = text.partition(start)[0]
-    return re.sub(r"^.*?DB::Exception: ", "", text).removesuffix(".")[:600]

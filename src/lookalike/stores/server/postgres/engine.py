@@ -6,43 +6,26 @@ import asyncio
 import contextlib
 import os
 import ssl
-import struct
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from typing import Any, TypeVar
-from uuid import UUID
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lookalike.errors import (
-    InputError,
-    LibraryError,
-    LibraryLockedError,
-    MissingExtraError,
-    StorageError,
-    one_line,
-)
-from lookalike.sql import Dialect
+from lookalike.errors import InputError, LibraryError, LibraryLockedError, StorageError, one_line
 from lookalike.stores.server.address import Address
 from lookalike.stores.server.engine import IndexState, Row, Words, pieces
-from lookalike.stores.server.layout import FILES, Column, Table
+from lookalike.stores.server.layout import FILES, Table
+from lookalike.stores.server.postgres.loop import Loop
+from lookalike.stores.server.postgres.tables import (
+    key_of,
+    physical_names,
+    physical_row,
+    table_statements,
+)
+from lookalike.stores.server.postgres.values import load_asyncpg, teach
+from lookalike.stores.server.postgres.words import PostgresWords
 from lookalike.stores.server.statements import view_statements
-from lookalike.types import BINS, Cell, ColumnKind, DoubleArray, SideTable, SparseHistogram
+from lookalike.types import Cell, ColumnKind, SideTable
 
-T = TypeVar("T")
-
-_TYPES = {
-    "id": "uuid",
-    "bytes": "bytea",
-    "text": 'text COLLATE "C"',
-    "integer": "bigint",
-    "real": "double precision",
-    "integers": "integer[]",
-    "reals": "real[]",
-    "texts": 'text[] COLLATE "C"',
-}
 LOCK_KEY = 0x4C4B414C
 """With the namespace's hash: the advisory lock of the writer."""
 
@@ -54,92 +37,6 @@ MOST_INDEXING_MEGABYTES = 2_048
 CONNECTIONS = 4
 
 
-class PostgresWords:
-    """Words of PostgreSQL and pgvector."""
-
-    dialect: Dialect = "postgresql"
-    text = "text"
-    megapixels = "(r.width::float8 * r.height / 1e6::float8)"
-
-    def histogram_columns(self, prefix: str) -> str:
-        return f"{prefix}total, {prefix}shares"
-
-    def histogram(self, values: Sequence[Any]) -> SparseHistogram:
-        """Counts come back exactly from shares of at most 65,535 pixels."""
-        total, (bins, shares) = values
-        counts = np.rint(shares.astype(np.float64) * total)
-        return SparseHistogram(bins.astype(np.uint16), counts.astype(np.uint16))
-
-    def cosine_distance(self, column: str, vector: DoubleArray) -> str:
-        numbers = ",".join(repr(float(number)) for number in vector.astype(np.float32))
-        return f"({column} <=> '[{numbers}]'::halfvec({len(vector)}))"
-
-    def indexed_distance(self, column: str, vector: DoubleArray) -> str:
-        return self.cosine_distance(column, vector)
-
-    def colour_score(self, metric: str, histogram: DoubleArray) -> str:
-        """All four metrics are sums over bins, and pgvector sums over the bins of two sparse rows.
-
-        Of shares p (the query's) and q: intersection is 1 - |p - q| / 2; correlation and
-        Bhattacharyya are inner products of p and q, and of their roots; chi-square is the sum over
-        the query's bins of p - 2q + q^2 / p.
-        """
-        occupied = np.flatnonzero(histogram)
-        shares = histogram[occupied]
-        if metric == "intersection":
-            return f"(1.0 - (shares <+> {_sparse(occupied, shares)}) / 2)"
-        if metric == "bhattacharyya":
-            product = f"(-(roots <#> {_sparse(occupied, np.sqrt(shares))}))"
-            return f"sqrt(greatest(0.0, 1.0 - {product}))"
-        if metric == "correlation":
-            product = f"(-(shares <#> {_sparse(occupied, shares)}))"
-            own = float((shares**2).sum()) - 1 / BINS
-            return f"(({product} - {1 / BINS!r}) / sqrt(greatest(1e-30, {own!r} * spread)))"
-        ones = _sparse(occupied, np.ones(len(occupied)))
-        inverse = _sparse(occupied, 1 / shares)
-        return f"({float(shares.sum())!r} + 2 * (shares <#> {ones}) - (squares <#> {inverse}))"
-
-    def share(self, column: str, numbers: Sequence[int]) -> str:
-        members = ",".join(map(str, numbers))
-        return (
-            f"(SELECT coalesce(sum(own.share), 0) FROM unnest({column}classes, {column}shares)"
-            f" AS own(class, share) WHERE own.class IN ({members}))"
-        )
-
-    def ids(self, ids: Sequence[bytes]) -> str:
-        return "(" + (",".join(f"'{UUID(bytes=one)}'::uuid" for one in ids) or "NULL") + ")"
-
-    def number(self, value: int | float) -> str:
-        return f"{value}::numeric" if isinstance(value, int) else f"'{value!r}'::float8"
-
-    def like(self, side: str) -> str:
-        return f'lower({side} COLLATE "C") LIKE lower(?::text COLLATE "C") ESCAPE \'\''
-
-    def pattern(self, pattern: str) -> str:
-        return pattern
-
-    def within(self, column: str, query: str) -> str:
-        return f"{column} = ANY(ARRAY({query}))"  # a join would keep the index from being used
-
-    def by_id(self, column: str) -> str:
-        return column
-
-    def quoted(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
-
-    def largest(self, parts: Sequence[str]) -> str:
-        return f"greatest({', '.join(parts)})"
-
-
-def _sparse(bins: NDArray[np.int64], values: DoubleArray) -> str:
-    """A sparsevec of some bins; its indices begin with 1."""
-    pairs = ",".join(
-        f"{place + 1}:{value!r}"
-        for place, value in zip(bins.tolist(), values.astype("f4").tolist(), strict=True)
-    )
-    return f"'{{{pairs}}}/{BINS}'::sparsevec({BINS})"
-
-
 class PostgresEngine:
     """An Engine on PostgreSQL. A pool of connections serves reading, one connection writes."""
 
@@ -149,7 +46,7 @@ class PostgresEngine:
         self.name = address.name
         self._address = address
         self._schema = address.namespace
-        self._loop = _Loop()
+        self._loop = Loop()
         self._locked: Any = None
         self._writer: Any = None
         self._writing = 0
@@ -161,7 +58,7 @@ class PostgresEngine:
     # -- connecting ------------------------------------------------------------------------------
 
     async def _opened(self) -> Any:
-        asyncpg = _asyncpg()
+        asyncpg = load_asyncpg()
         address = self._address
         return await asyncpg.create_pool(
             host=address.options.get("host", address.host) or None,
@@ -180,7 +77,7 @@ class PostgresEngine:
             min_size=0,
             max_size=CONNECTIONS,
             timeout=20,
-            init=_taught,
+            init=teach,
         )
 
     @contextlib.contextmanager
@@ -333,7 +230,7 @@ class PostgresEngine:
             )
             await connection.execute(
                 f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {stage}"
-                f" ON CONFLICT ({_key(table)}) DO {then}"
+                f" ON CONFLICT ({key_of(table)}) DO {then}"
             )
             await connection.execute(f"DROP TABLE {stage}")
 
@@ -574,160 +471,7 @@ def numbered(query: str) -> str:
     return "".join(f"{part}${n}" for n, part in enumerate(parts, 1)) + last
 
 
-def _key(table: Table) -> str:
-    return ", ".join("(sha256(path))" if name == "path" else name for name in table.key)
-
-
-def table_statements(table: Table) -> Iterator[str]:
-    """What makes a table, if it is not there."""
-    columns = [_definition(column) for column in _physical(table)]
-    long_key = "path" in table.key
-    key = [] if long_key else [f"PRIMARY KEY ({', '.join(table.key)})"]
-    if table.name == "_files":
-        columns.append(_LIVE)
-    yield f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join([*columns, *key])})"
-    if long_key:
-        yield f"CREATE UNIQUE INDEX IF NOT EXISTS {table.name}_key ON {table.name} ({_key(table)})"
-    yield from _INDEXES.get(table.name, ())
-
-
-_LIVE = (
-    "live boolean GENERATED ALWAYS AS"
-    " (record IS NOT NULL AND state IN ('indexed', 'unchanged', 'moved')) STORED"
-)
-_INDEXES = {
-    "_records": (
-        "CREATE UNIQUE INDEX IF NOT EXISTS _records_by_content ON _records (content_hash)",
-        "CREATE INDEX IF NOT EXISTS _records_by_number ON _records (number)",
-    ),
-    "_files": (
-        "CREATE INDEX IF NOT EXISTS _files_by_record ON _files (record) WHERE live",
-        "CREATE INDEX IF NOT EXISTS _files_by_foreign_id ON _files (foreign_id)"
-        " WHERE foreign_id IS NOT NULL",
-    ),
-    "_labels": ("CREATE INDEX IF NOT EXISTS _labels_by_label ON _labels (label)",),
-    "_histograms": (
-        "ALTER TABLE _histograms ALTER shares SET STORAGE EXTERNAL,"
-        " ALTER roots SET STORAGE EXTERNAL, ALTER squares SET STORAGE EXTERNAL",
-    ),
-}
-
-
-def _definition(column: Column) -> str:
-    if column.kind == "vector":
-        kind = f"halfvec({column.size})"
-    elif column.kind == "histogram":
-        kind = f"sparsevec({column.size})"
-    else:
-        kind = _TYPES[column.kind]
-    return f"{column.name} {kind}{'' if column.nullable else ' NOT NULL'}"
-
-
-def _physical(table: Table) -> Iterator[Column]:
-    """The columns of a table on PostgreSQL: a histogram is five of them."""
-    for column in table.columns:
-        if column.kind != "histogram":
-            yield column
-            continue
-        yield Column("total", "integer")
-        yield Column("spread", "real")
-        for name in ("shares", "roots", "squares"):
-            yield Column(name, "histogram", size=column.size)
-
-
-def physical_names(table: Table) -> list[str]:
-    """Names of a table's columns on PostgreSQL."""
-    return [column.name for column in _physical(table)]
-
-
-def physical_row(table: Table, row: Row) -> Row:
-    """A row as PostgreSQL's columns have it."""
-    out: list[Any] = []
-    for column, value in zip(table.columns, row, strict=True):
-        if column.kind == "histogram":
-            out.extend(_histogram_values(value))
-        elif column.kind == "text" and isinstance(value, str) and "\0" in value:
-            out.append(value.replace("\0", "\\x00"))  # PostgreSQL has no text with a zero byte
-        else:
-            out.append(value)
-    return tuple(out)
-
-
-def _histogram_values(histogram: SparseHistogram) -> Row:
-    """Total count, spread (sum of squares less 1 / bins), shares, their roots and squares."""
-    total = int(histogram.counts.sum())
-    shares = histogram.counts / total
-    spread = float((shares**2).sum()) - 1 / BINS
-    bins = histogram.bins
-    return total, spread, (bins, shares), (bins, np.sqrt(shares)), (bins, shares**2)
-
-
 # -- values as bytes -------------------------------------------------------------------------------
-
-
-async def _taught(connection: Any) -> None:
-    """Teach a connection pgvector's types and Python's UUID.
-
-    Raises LibraryError without pgvector.
-    """
-    asyncpg = _asyncpg()
-    place = await connection.fetchval(
-        "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
-        " WHERE extname = 'vector'"
-    )
-    if place is None:
-        try:
-            await connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
-        except asyncpg.PostgresError as error:
-            raise LibraryError(
-                f"the server lacks the extension vector ({one_line(error)}); install pgvector, and"
-                " have an administrator run: CREATE EXTENSION vector"
-            ) from error
-        place = "public"
-    for schema, kind, encoder, decoder in (
-        ("pg_catalog", "uuid", _id_bytes, _id_from),  # asyncpg has a class of its own for these
-        (place, "halfvec", _vector_bytes, _vector_from),
-        (place, "sparsevec", _sparse_bytes, _sparse_from),
-    ):
-        await connection.set_type_codec(
-            kind, schema=schema, encoder=encoder, decoder=decoder, format="binary"
-        )
-
-
-def _id_bytes(id_: UUID) -> bytes:
-    return id_.bytes
-
-
-def _id_from(data: bytes) -> UUID:
-    return UUID(bytes=data)
-
-
-def _vector_bytes(vector: NDArray[Any]) -> bytes:
-    return struct.pack(">hh", len(vector), 0) + np.asarray(vector, ">f2").tobytes()
-
-
-def _vector_from(data: bytes) -> NDArray[np.float16]:
-    return np.frombuffer(data, ">f2", offset=4).astype(np.float16)
-
-
-def _sparse_bytes(pair: tuple[NDArray[Any], NDArray[Any]]) -> bytes:
-    bins, values = pair
-    head = struct.pack(">iii", BINS, len(bins), 0)
-    return head + np.asarray(bins, ">i4").tobytes() + np.asarray(values, ">f4").tobytes()
-
-
-def _sparse_from(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    _, count, _ = struct.unpack_from(">iii", data)
-    bins = np.frombuffer(data, ">i4", count, 12).astype(np.int32)
-    return bins, np.frombuffer(data, ">f4", count, 12 + 4 * count).astype(np.float32)
-
-
-def _asyncpg() -> Any:
-    try:
-        import asyncpg
-    except ImportError as error:
-        raise MissingExtraError("a library on PostgreSQL", "postgres") from error
-    return asyncpg
 
 
 def _tls(address: Address) -> Any:
@@ -736,48 +480,3 @@ def _tls(address: Address) -> Any:
     if mode is not None:
         return mode
     return None if address.local else ssl.create_default_context()
-
-
-def _forever(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop until it is stopped, and close it."""
-    loop.run_forever()
-    loop.close()
-
-
-class _Loop:
-    """An event loop in a thread of its own, for callers that wait."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=_forever, args=(self._loop,), daemon=True)
-        self._thread.start()
-
-    def run(self, work: Awaitable[T]) -> T:
-        """The result of what is awaited; an interrupt ends it."""
-        future: Future[T] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def end_after(self, last: Callable[[], object]) -> None:
-        """Do one thing more and end, without waiting for it. May be called from any thread."""
-
-        def end() -> None:
-            last()
-            self._loop.call_later(0.1, self._loop.stop)  # what it closed says goodbye
-
-        with contextlib.suppress(RuntimeError):  # the loop has ended, with the process
-            self._loop.call_soon_threadsafe(end)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-
-def _awaited(work: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    async def wait() -> T:
-        return await work
-
-    return wait()
