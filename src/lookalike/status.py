@@ -142,7 +142,10 @@ def _own_checks(ask: Ask, names: _Names, spaces: Sequence[SpaceStatus]) -> Itera
     own = f"SELECT record FROM {names.files} WHERE record IS NOT NULL"
     orphans = _count(ask, names.records, f"{names.record} NOT IN ({own})")
     if orphans:
-        yield f"records: {orphans:,} lie in no file; lookalike index --prune forgets them"
+        yield (
+            f"records: {orphans:,} lie in no file, left by a run that broke off; the same command"
+            " again completes them, and lookalike index --prune forgets them"
+        )
     for table in (names.labels, names.thumbnails):
         strays = _count(ask, table, f"record NOT IN ({known})")
         if strays:

