@@ -117,6 +117,13 @@ def _count(ask: Ask, table: str, where: str = "") -> int:
     return int(ask(f"SELECT count(*) FROM {table}{where and f' WHERE {where}'}")[0][0])
 
 
+def _strays(ask: Ask, rows: tuple[str, str], known: tuple[str, str]) -> int:
+    """Rows of a table, by one of its columns, that have no counterpart in another one's."""
+    (table, column), (others, other) = rows, known
+    joined = f"{table} AS t LEFT JOIN {others} AS o ON o.{other} = t.{column}"
+    return _count(ask, joined, f"t.{column} IS NOT NULL AND o.{other} IS NULL")
+
+
 def _table_checks(store: AnyStore, tables: Mapping[str, int]) -> Iterator[str]:
     for table in store.side_tables():
         found = tables[table.name]
@@ -135,19 +142,18 @@ def _own_checks(ask: Ask, names: _Names, spaces: Sequence[SpaceStatus]) -> Itera
                 f"space {space.name}: {space.lacking:,} records have no vector, and no search finds"
                 f" them; lookalike index --encoder {space.name} with the folders they lie in"
             )
-    known = f"SELECT {names.record} FROM {names.records}"
-    lost = _count(ask, names.files, f"record IS NOT NULL AND record NOT IN ({known})")
+    known = names.records, names.record
+    lost = _strays(ask, (names.files, "record"), known)
     if lost:
         yield f"files: {lost:,} belong to no record; index their folders again"
-    own = f"SELECT record FROM {names.files} WHERE record IS NOT NULL"
-    orphans = _count(ask, names.records, f"{names.record} NOT IN ({own})")
+    orphans = _strays(ask, known, (names.files, "record"))
     if orphans:
         yield (
             f"records: {orphans:,} lie in no file, left by a run that broke off; the same command"
             " again completes them, and lookalike index --prune forgets them"
         )
     for table in (names.labels, names.thumbnails):
-        strays = _count(ask, table, f"record NOT IN ({known})")
+        strays = _strays(ask, (table, "record"), known)
         if strays:
             yield f"{table.strip('_')}: {strays:,} belong to no record; they do no harm"
 
@@ -255,7 +261,7 @@ class _ServerSide:
         keys = {vectors_of(space).name: "id" for space in self._store.spaces()}
         for table, key in {**keys, "_histograms": "record", "_records": "id"}.items():
             if table != "_records":
-                strays = _count(self.ask, table, f"{key} NOT IN (SELECT id FROM _records)")
+                strays = _strays(self.ask, (table, key), ("_records", "id"))
                 if strays:
                     yield (
                         f"{table.strip('_')}: {strays:,} rows belong to no record, left by a run or"

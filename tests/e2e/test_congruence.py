@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lookalike.query import remote
 from lookalike.query.search import COMBINATIONS, WITH_COLOUR, Method
 from lookalike.side_tables import TableOptions
 from lookalike.stores.server import nearest, store
+from lookalike.stores.server.postgres.engine import PostgresEngine
 from lookalike.types import COLOUR_MEASURES, SearchResult
 from tests.servers import chdb_library, postgres_library
 
@@ -192,6 +193,33 @@ def test_an_index_over_vectors_finds_nearly_all(
         assert len(quick.hits) == 10
         found += len({hit.id for hit in quick.hits} & {hit.id for hit in exact.hits})
     assert found / 400 >= 0.95
+
+
+def test_postgresql_compares_no_rows_each_with_each(
+    libraries: Mapping[str, Library], queries: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NOT IN of more rows than fit into memory takes minutes; joins take milliseconds."""
+    asked: dict[str, tuple[PostgresEngine, Sequence[Any]]] = {}
+    rows = PostgresEngine.rows
+
+    def noted(self: PostgresEngine, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        asked[query] = self, values
+        return rows(self, query, values)
+
+    monkeypatch.setattr(PostgresEngine, "rows", noted)
+    library = libraries["postgresql"]
+    library.matching("width = 7 and label != 'odd'")  # a version that no search has seen
+    for query in queries:
+        library.search(**query)
+    library.search(["text:cup"], where="not label = 'odd' and not some sales (price > 3)")
+    library.status()
+    plans = [
+        "\n".join(line for (line,) in rows(engine, f"EXPLAIN {query}", values))
+        for query, (engine, values) in asked.items()
+        if "_records" in query or "v.id" in query
+    ]
+    assert any("Anti Join" in plan for plan in plans)
+    assert [plan for plan in plans if "NOT (ANY" in plan] == []
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -30,16 +30,15 @@ _COLUMNS = {
 }
 
 
-def matching_ids(condition: Condition, words: Words, tables: Sequence[SideTable] = ()) -> Sql:
-    """A query for the ids of records with a live file for which ``condition`` holds.
+def matching(condition: Condition, words: Words, tables: Sequence[SideTable] = ()) -> Sql:
+    """Records ``r`` and their live files ``f`` for which ``condition`` holds: what follows FROM.
 
-    In no order, each once. Raises InputError for side tables that are not among ``tables``, and
-    columns that they do not have.
+    Raises InputError for side tables that are not among ``tables``, and columns that they do not
+    have.
     """
     where = _Clauses(words, tables).where(resolved(condition, tables))
     return Sql(
-        "SELECT DISTINCT r.id FROM _records AS r JOIN _files AS f ON f.record = r.id"
-        f" WHERE f.live AND ({where.text})",
+        f"_records AS r JOIN _files AS f ON f.record = r.id WHERE f.live AND ({where.text})",
         where.values,
     )
 
@@ -68,14 +67,15 @@ class _Clauses(Clauses):
         return Sql(self._words.like(place), (self._words.pattern(displayed(pattern)),))
 
     def with_label(self, one: Sql) -> Sql:
-        return Sql(f"r.id IN (SELECT record FROM _labels WHERE {one.text})", one.values)
+        own = f"_labels AS l WHERE ({one.text})"
+        return Sql(self._words.among("r.id", "l.record", own), one.values)
 
     def with_row(self, table: SideTable, one: Sql | None) -> Sql:
         quoted = self._words.quoted
         key = f"side.{quoted(table.key)}"
-        rows = f"SELECT {key} FROM {quoted(f'side_{table.name}')} AS side WHERE {key} IS NOT NULL"
+        rows = f"{quoted(f'side_{table.name}')} AS side WHERE {key} IS NOT NULL"
         if one is not None:
             rows += f" AND ({one.text})"
-        own = matched(table.matches, self._words.text)
-        files = f"SELECT f.record FROM _files AS f WHERE f.live AND {own} IN ({rows})"
-        return Sql(f"r.id IN ({files})", () if one is None else one.values)
+        named = self._words.among(matched(table.matches, self._words.text), key, rows)
+        files = f"_files AS f WHERE f.live AND {named}"
+        return Sql(self._words.among("r.id", "f.record", files), () if one is None else one.values)

@@ -66,8 +66,11 @@ class Words(Protocol):
     def pattern(self, pattern: str) -> str:
         """A pattern as ``like`` wants it bound."""
 
-    def within(self, column: str, query: str) -> str:
-        """Whether a column's value is among those of a query, without giving up an index."""
+    def among(self, value: str, key: str, source: str) -> str:
+        """Whether a value is among the ``key`` of a source's rows: ``TABLE AS t WHERE ...``.
+
+        An index over vectors is not given up for it, and its opposite is found as fast.
+        """
 
     def by_id(self, column: str) -> str:
         """What to order by so that ids ascend by their bytes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -80,7 +81,8 @@ class Nearest:
     def _dead(self) -> list[UUID]:
         """Records of which no file is there now: few, mostly none."""
         rows = self._engine.rows(
-            "SELECT id FROM _records WHERE id NOT IN (SELECT record FROM _files WHERE live)"
+            "SELECT r.id FROM _records AS r LEFT JOIN (SELECT record FROM _files WHERE live) AS f"
+            " ON f.record = r.id WHERE f.record IS NULL"
         )
         return [id_ for (id_,) in rows]
 
@@ -91,22 +93,27 @@ class Nearest:
         if without:
             parts.append(Sql(f"{id_} NOT IN {self._words.ids([one.bytes for one in without])}"))
         if allowed.where is not None:
-            found = self._store.matching_query(allowed.where)
-            parts.append(Sql(self._words.within(id_, found.text), found.values))
+            found = self._store.matching_source(allowed.where)
+            parts.append(Sql(self._words.among(id_, "r.id", found.text), found.values))
         if allowed.shown:
-            parts.append(Sql(self._words.within(id_, self._showing(allowed))))
+            parts.append(Sql(self._shows(allowed, id_)))
         values = tuple(value for part in parts for value in part.values)
         return Sql(" AND ".join(part.text for part in parts), values)
 
-    def _showing(self, allowed: Allowed) -> str:
-        """A query for the records that surely show some classes."""
+    def _shows(self, allowed: Allowed, id_: str) -> str:
+        """A condition for records that surely show some classes, as a whole or in a part."""
         number = self._number(allowed.labelled_by)
-        whole = self._words.share("c.", allowed.shown)
-        part = self._words.share("p.", allowed.shown)
-        return (
-            f"SELECT c.record FROM _classes AS c WHERE c.space = {number}"
-            f" AND {whole} >= {allowed.least} UNION ALL SELECT p.record FROM _parts AS p"
-            f" WHERE p.space = {number} AND {part} >= {allowed.sure}"
+        ways = (("_classes AS c", "c", allowed.least), ("_parts AS p", "p", allowed.sure))
+        return "({})".format(
+            " OR ".join(
+                self._words.among(
+                    id_,
+                    f"{name}.record",
+                    f"{table} WHERE {name}.space = {number}"
+                    f" AND {self._words.share(f'{name}.', allowed.shown)} >= {least}",
+                )
+                for table, name, least in ways
+            )
         )
 
     def _number(self, space: Space | None) -> int:
@@ -216,18 +223,25 @@ class Nearest:
         where = self._allowed(allowed, "v.id")
         query = (
             f"SELECT v.id, {score} AS s, {distance} AS d FROM {source} WHERE c.space = {number}"
-            f" AND {where.text} ORDER BY s DESC, d LIMIT "
+            f" AND {where.text}"
         )
+        surely = self._surest_first(f"{query} AND {score} > 0", k, where.values)
+        if len(surely) >= k:  # mostly: then nobody needs to be compared who shows nothing of it
+            return Candidates(surely, exact=True)
+        return Candidates(self._surest_first(query, k, where.values), exact=True)
+
+    def _surest_first(self, query: str, k: int, values: Sequence[Any]) -> list[UUID]:
+        """Ids of the first k rows by share and distance, and of all that are about as good."""
         limit = k + MORE
         while True:  # once, but where many show it as surely and are about as near
-            rows = self._engine.rows(f"{query}{limit}", where.values)
+            rows = self._engine.rows(f"{query} ORDER BY s DESC, d LIMIT {limit}", values)
             if len(rows) < limit:
                 break
             (_, last_share, last), (_, share, kth) = rows[-1], rows[k - 1]
             if last_share < share - SHARE_MARGIN or last > kth + HALF_MARGIN:
                 break
             limit *= 4
-        return Candidates([row[0] for row in rows], exact=True)
+        return [row[0] for row in rows]
 
     def surest(self, numbers: Sequence[int], most: int, least: float) -> list[UUID]:
         """The records that show some classes as a whole the most surely, in the order of that."""

@@ -14,7 +14,7 @@ from lookalike.stores.base import Lacking
 from lookalike.stores.clauses import Sql
 from lookalike.stores.run import Place, inside
 from lookalike.stores.server.asking import ServerAsking, ids_of
-from lookalike.stores.server.conditions import matching_ids
+from lookalike.stores.server.conditions import matching
 from lookalike.stores.server.engine import Row
 from lookalike.stores.server.layout import RECORDS, vectors_of
 from lookalike.types import (
@@ -152,12 +152,13 @@ class ServerRecords(ServerAsking):
 
     def matching(self, condition: Condition) -> IdArray:
         """Ids of the records that have a live file for which the condition holds, ascending."""
-        rows = self.engine.rows(*self.matching_query(condition))
+        source = self.matching_source(condition)
+        rows = self.engine.rows(f"SELECT DISTINCT r.id FROM {source.text}", source.values)
         return np.sort(ids_of(rows).view("S16")).view(ID_DTYPE)
 
-    def matching_query(self, condition: Condition) -> Sql:
-        """A query for the same ids, in no order."""
-        return matching_ids(condition, self.engine.words, self.side_tables())
+    def matching_source(self, condition: Condition) -> Sql:
+        """The same records ``r``, as what follows FROM; some several times."""
+        return matching(condition, self.engine.words, self.side_tables())
 
     def id_at(self, place: int) -> UUID:
         """The id of a record with a file, ``place`` counting from 0 in the order of their ids."""

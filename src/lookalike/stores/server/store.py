@@ -222,8 +222,8 @@ class ServerStore(ServerRecords, ServerNumbers, ServerSideTables):
             gone = self.engine.rows("SELECT path FROM _files WHERE state = 'gone'")
             self.engine.remove(FILES, gone)
             orphans = self.engine.rows(
-                "SELECT id FROM _records WHERE id NOT IN"
-                " (SELECT record FROM _files WHERE record IS NOT NULL)"
+                "SELECT r.id FROM _records AS r LEFT JOIN _files AS f ON f.record = r.id"
+                " WHERE f.record IS NULL"
             )
             self.engine.remove(RECORDS, orphans)
             spaces = [vectors_of(space) for space in self.spaces()]

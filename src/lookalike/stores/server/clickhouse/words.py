@@ -67,8 +67,8 @@ class ClickHouseWords:
     def pattern(self, pattern: str) -> str:
         return pattern.replace("\\", "\\\\")
 
-    def within(self, column: str, query: str) -> str:
-        return f"{column} IN ({query})"
+    def among(self, value: str, key: str, source: str) -> str:
+        return f"{value} IN (SELECT {key} FROM {source})"
 
     def by_id(self, column: str) -> str:
         return f"toString({column})"  # ids are ordered by their second halves first
