@@ -23,6 +23,7 @@ from lookalike.query.search import COMBINATIONS, WITH_COLOUR, Method
 from lookalike.side_tables import TableOptions
 from lookalike.stores.server import nearest, store
 from lookalike.stores.server.postgres.engine import PostgresEngine
+from lookalike.stores.server.store import ServerStore
 from lookalike.types import COLOUR_MEASURES, SearchResult
 from tests.servers import chdb_library, postgres_library
 
@@ -267,6 +268,20 @@ def test_what_is_known_of_records_is_the_same_everywhere(
     assert theirs.shown_by(ids[0]) == ours.shown_by(ids[0])
     assert theirs.thumbnails(ids) == ours.thumbnails(ids)
     assert theirs.spaces() == ours.spaces()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_categories_are_counted_without_vectors(
+    name: str, libraries: Mapping[str, Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("all vectors were fetched")
+
+    monkeypatch.setattr(ServerStore, "_all_vectors", refuse)
+    address = {"postgresql": postgres_library, "clickhouse": chdb_library}[name](tmp_path)
+    libraries["sqlite"].push(address)
+    with Library.open(address) as there:
+        assert there.categories() == libraries["sqlite"].categories()
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, overload
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.stores.base import HistogramPart
-from lookalike.types import SparseHistogram
+from lookalike.errors import LibraryError
+from lookalike.stores.base import HistogramPart, VectorTable
+from lookalike.types import FloatArray, SparseHistogram
+
+FEW = 100
+"""Vectors that are asked for by themselves."""
 
 T = TypeVar("T")
 
@@ -30,6 +36,11 @@ class Fetched(Sequence[T]):
     def _part(self) -> T:
         return self._fetch()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it was fetched already."""
+        return "_part" in self.__dict__
+
     def __len__(self) -> int:
         return 1 if self._rows else 0
 
@@ -41,6 +52,25 @@ class Fetched(Sequence[T]):
 
     def __getitem__(self, place: int | slice) -> T | Sequence[T]:
         return ([self._part] if len(self) else [])[place]
+
+
+@dataclass(frozen=True)
+class FetchedVectors(VectorTable):
+    """The vectors of a server: few are asked for by themselves, more make all come."""
+
+    ask: Callable[[Sequence[UUID]], VectorTable]
+
+    def vectors(self, rows: NDArray[np.int64]) -> FloatArray:
+        """As the table of a folder has it; raises LibraryError for a record that has gone."""
+        assert isinstance(self.parts, Fetched)
+        if len(rows) > FEW or self.parts.is_here:
+            return super().vectors(rows)
+        ids = self.ids[rows]
+        few = self.ask([UUID(bytes=one.tobytes()) for one in ids])
+        found = few.rows_of(ids)
+        if (found < 0).any():
+            raise LibraryError("records were deleted meanwhile; try again")
+        return few.vectors(found)
 
 
 def vectors_on_disk(

@@ -24,7 +24,12 @@ from lookalike.stores.base import (
 )
 from lookalike.stores.server.asking import BATCH, ServerAsking, ids_of
 from lookalike.stores.server.engine import Row
-from lookalike.stores.server.fetched import Fetched, histograms_in_order, vectors_on_disk
+from lookalike.stores.server.fetched import (
+    Fetched,
+    FetchedVectors,
+    histograms_in_order,
+    vectors_on_disk,
+)
 from lookalike.stores.server.layout import vectors_of
 from lookalike.types import FloatArray, IdArray, Space
 
@@ -49,7 +54,9 @@ class ServerNumbers(ServerAsking):
         if ids is None:
             own = ids_of(self._numbers(f"SELECT t.id FROM {table} AS t", "t.id"))
             fetch = partial(self._all_vectors, select, own, space.dim)
-            return VectorTable(own, Fetched(len(own), fetch), self._live(own), space.dim)
+            every = Fetched(len(own), fetch)
+            few = partial(self.vectors, space)
+            return FetchedVectors(own, every, self._live(own), space.dim, few)
         rows = list(self._of(ids, f"{select} WHERE t.id IN {{ids}}"))
         parts = [np.stack([np.asarray(row[1], np.float16) for row in rows])] if rows else []
         return VectorTable(ids_of(rows), parts, np.ones(len(rows), bool), space.dim)
