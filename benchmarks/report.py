@@ -781,6 +781,12 @@ SECTIONS = [
     ("side_tables", "Side tables and searches in SQL", "side_tables.py SMALL", side_tables),
     ("join", "The same join on three engines", "join.py", join),
     ("servers", "Libraries on servers", "servers.py LIBRARY", servers),
+    (
+        "servers-full",
+        "Libraries on servers, in full size",
+        "servers.py LIBRARY --queries 20 --name servers-full",
+        servers,
+    ),
     ("scale_out", "Beyond one process", "scale_out.py PHOTOS", scale_out),
     ("exchange", "Exports and imports", "exchange.py LIBRARY", exchange),
     ("categories", "Labels, words and nothing", "categories.py PHOTOS", categories),
