@@ -45,6 +45,7 @@ STORES: dict[str, Callable[..., Store]] = {
     "postgresql": open_postgres,
     "clickhouse": open_chdb,
 }
+SERVERS = [name for name in STORES if name != "sqlite"]
 SPACE = Space("toy", "0" * 64, "box-4", 8)
 
 Open = Callable[..., Store]
@@ -462,7 +463,9 @@ def test_closing_twice_is_harmless(store: Store) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize(
+    "name", ["sqlite", *(pytest.param(name, marks=pytest.mark.long) for name in SERVERS)]
+)
 @given(data=st.data())
 def test_any_sequence_of_changes_ends_as_a_fresh_run_would(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -914,7 +917,7 @@ def test_a_side_table_may_have_no_rows(store: Store) -> None:
     assert store.rows_matched(SALES) == 0
 
 
-@pytest.mark.parametrize("name", [name for name in STORES if name != "sqlite"])
+@pytest.mark.parametrize("name", SERVERS)
 def test_what_is_discarded_leaves_nothing_of_its_own_and_all_of_others(
     name: str, tmp_path: Path
 ) -> None:

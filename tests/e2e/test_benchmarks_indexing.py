@@ -92,6 +92,7 @@ def test_large_jpegs_at_a_reduced_scale_have_nearly_the_features_of_the_full_one
         assert 0 <= row["phash_bits"]["mean"] <= row["phash_bits"]["worst"] <= 8
 
 
+@pytest.mark.long
 def test_encoders_are_measured_by_each_runtime(tmp_path: Path) -> None:
     result = short("encoders", tmp_path)
 

@@ -91,12 +91,14 @@ def test_growth_measures_each_size(tmp_path: Path) -> None:
         assert figures["codes_seconds"] > 0
 
 
+@pytest.mark.long
 def test_the_graph_has_the_nearest(tmp_path: Path) -> None:
     result = short("graph", tmp_path)
     assert set(result["recall"]) == {"build", "update", "rebuild"}
     assert min(result["recall"].values()) >= 0.95
 
 
+@pytest.mark.long
 def test_peers_that_are_not_installed_are_said_to_be_missing(tmp_path: Path) -> None:
     result = short("peers", tmp_path)
     is_right(result["vectors"]["lookalike"])
@@ -158,6 +160,7 @@ def test_choosing_compares_methods_weights_bins_and_changes(tmp_path: Path) -> N
     assert len(result["found_again"]) == 9
 
 
+@pytest.mark.long
 def test_maps_keep_neighbours_and_place_what_is_new(tmp_path: Path) -> None:
     result = short("maps", tmp_path)
     assert result["purity_of_space"] > 0.9
@@ -169,6 +172,7 @@ def test_maps_keep_neighbours_and_place_what_is_new(tmp_path: Path) -> None:
     assert result["large"]["placing"]["records"] == 12
 
 
+@pytest.mark.long
 def test_clusters_follow_folders_of_plain_colours(tmp_path: Path) -> None:
     result = short("clusters", tmp_path)
     for method in ("kmeans", "dbscan", "agglomerative"):
@@ -177,6 +181,7 @@ def test_clusters_follow_folders_of_plain_colours(tmp_path: Path) -> None:
         assert result["full"][method]["repeats"]
 
 
+@pytest.mark.long
 def test_every_export_of_a_map_is_timed_and_weighed(tmp_path: Path) -> None:
     result = short("map_exports", tmp_path)
     assert result["records"] == 120
@@ -185,6 +190,7 @@ def test_every_export_of_a_map_is_timed_and_weighed(tmp_path: Path) -> None:
         assert min(figures[name] for name in ("seconds", "peak_mb", "bytes")) > 0
 
 
+@pytest.mark.long
 def test_every_export_is_timed_and_what_comes_in_again_gives_the_same_answers(
     tmp_path: Path,
 ) -> None:
@@ -207,6 +213,7 @@ def test_side_tables_are_added_and_asked(tmp_path: Path) -> None:
     assert [one["records"] > 0 for one in result["conditions"]].count(True) >= 4
 
 
+@pytest.mark.long
 def test_the_join_gives_the_same_on_three_engines(tmp_path: Path) -> None:
     result = short("join", tmp_path)
     assert result["equal"]
@@ -215,6 +222,7 @@ def test_the_join_gives_the_same_on_three_engines(tmp_path: Path) -> None:
         assert all(one["p50_ms"] > 0 for one in asked.values())
 
 
+@pytest.mark.long
 def test_libraries_on_servers_find_what_a_folder_finds(tmp_path: Path) -> None:
     result = short("servers", tmp_path)
     assert {name: own["push_seconds"] > 0 for name, own in result["filled"].items()} == {

@@ -187,10 +187,11 @@ def test_an_index_over_vectors_finds_nearly_all(
     found = 0
     for number in range(40):
         query = [library.random_record(number)]
-        where = "not under '/nowhere'" if number % 2 else None
+        where = (None, "not under '/nowhere'", "bytes > 4000", "bytes <= 4000")[number % 4]
         quick = library.search(query, 10, where=where)
         exact = library.search(query, 10, where=where, exact=True)
-        assert (quick.exact, exact.exact) == (False, True)
+        assert exact.exact
+        assert not quick.exact or number % 4 > 1  # an index that finds too few is not believed
         assert len(quick.hits) == 10
         found += len({hit.id for hit in quick.hits} & {hit.id for hit in exact.hits})
     assert found / 400 >= 0.95

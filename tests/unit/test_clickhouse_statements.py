@@ -15,6 +15,7 @@ from lookalike.stores.server.address import parse_address
 from lookalike.stores.server.clickhouse import engine as engine_of
 from lookalike.stores.server.clickhouse.ddl import Ddl
 from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
+from lookalike.stores.server.clickhouse.words import ClickHouseWords, MyScaleWords
 from lookalike.stores.server.layout import LABELS, THUMBNAILS, vectors_of
 from lookalike.types import Column, ColumnKind, SideTable, Space
 
@@ -202,4 +203,25 @@ def test_myscale_is_asked_for_its_distance_where_its_index_may_answer(
     assert own.words.indexed_distance("v.embedding", vector) == "distance(v.embedding, [0.5,-1.0])"
     assert own.words.cosine_distance("v.embedding", vector) == (
         "cosineDistance(v.embedding, [0.5,-1.0])"
+    )
+
+
+def test_a_condition_comes_after_the_nearest_of_all_parts_are_known() -> None:
+    """Else parts of the table where none of the nearest meets it would be missing."""
+    words = ClickHouseWords()
+    near = words.indexed_distance("v.embedding", np.array([1.0, 0.5]))
+    assert words.by_index(near, "vectors_toy", "v.id IN (SELECT 1)", 48, 4) == (
+        "SELECT v.id, v.d FROM (SELECT v.id AS id, cosineDistance(v.embedding, [1.0,0.5]) AS d"
+        " FROM vectors_toy AS v ORDER BY d LIMIT 192"
+        " SETTINGS max_limit_for_vector_search_queries = 100000) AS v"
+        " WHERE v.id IN (SELECT 1) ORDER BY v.d LIMIT 48"
+    )
+
+
+def test_myscale_keeps_conditions_by_itself() -> None:
+    words = MyScaleWords()
+    near = words.indexed_distance("v.embedding", np.array([1.0, 0.5]))
+    assert words.by_index(near, "vectors_toy", "v.id IN (SELECT 1)", 48, 1) == (
+        "SELECT v.id, distance(v.embedding, [1.0,0.5]) AS d FROM vectors_toy AS v"
+        " WHERE v.id IN (SELECT 1) ORDER BY d LIMIT 48"
     )

@@ -39,8 +39,13 @@ def same_partition(one: np.ndarray, other: np.ndarray) -> bool:
 
 # -- all methods -----------------------------------------------------------------------------------
 
+METHODS = [
+    pytest.param(name, marks=pytest.mark.long) if name == "evoc" else name for name in CLUSTERINGS
+]
+"""EVoC is compiled when it first runs, which takes a minute and a half."""
 
-@pytest.mark.parametrize("method", CLUSTERINGS)
+
+@pytest.mark.parametrize("method", METHODS)
 def test_groups_that_lie_apart_are_found(method: str) -> None:
     points, positions, truth = blobs(8, 60)
     count = 8 if method in ("kmeans", "agglomerative") else None
@@ -55,7 +60,7 @@ def test_groups_that_lie_apart_are_found(method: str) -> None:
         assert grouping.parameters["clusters"] == 8
 
 
-@pytest.mark.parametrize("method", CLUSTERINGS)
+@pytest.mark.parametrize("method", METHODS)
 def test_equal_seeds_give_equal_clusters(method: str) -> None:
     rng = np.random.default_rng(3)
     points = rng.normal(size=(600, 64)).astype(np.float32)
@@ -67,7 +72,7 @@ def test_equal_seeds_give_equal_clusters(method: str) -> None:
         assert (one == other).all()
 
 
-@pytest.mark.parametrize("method", CLUSTERINGS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("rows", [1, 2, 5, 30, 150])
 @pytest.mark.parametrize("different", ["all", "few", "one"])
 def test_small_and_equal_tables_have_clusters(method: str, rows: int, different: str) -> None:

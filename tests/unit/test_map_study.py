@@ -148,7 +148,7 @@ def test_maps_with_their_rows_in_another_order_are_scored_the_same(tmp_path: Pat
 
 def test_a_study_repeats_exactly_and_replaces_an_earlier_one(tmp_path: Path) -> None:
     options = StudyOptions(("tsne",), ("kmeans",))
-    studio().write(tmp_path / "study", StudyOptions(("umap",), ("kmeans", "evoc")))
+    studio().write(tmp_path / "study", StudyOptions(("umap",), ("kmeans", "dbscan")))
     studio().write(tmp_path / "study", options)
     studio().write(tmp_path / "other", options)
     one, two = (

@@ -35,6 +35,9 @@ class Words(Protocol):
     """The type of text."""
     megapixels: str
     """Millions of pixels of a record ``r``."""
+    scopes: tuple[int, ...]
+    """How many times as many rows as are wanted an index is asked for under a condition: one after
+    the other, until enough of them meet it."""
 
     def histogram_columns(self, prefix: str) -> str:
         """The columns that ``histogram`` reads, each behind a prefix like ``t.``."""
@@ -47,6 +50,12 @@ class Words(Protocol):
 
     def indexed_distance(self, column: str, vector: DoubleArray) -> str:
         """The same as the engine's index answers to."""
+
+    def by_index(self, distance: str, table: str, where: str, limit: int, scope: int) -> str:
+        """A query for ids and distances, by the index, of the nearest rows ``v`` of a table.
+
+        At most ``limit`` for which ``where`` holds; the index is asked for ``scope`` times that.
+        """
 
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """The score of ``_histograms``'s rows by a metric, the histogram being the query."""

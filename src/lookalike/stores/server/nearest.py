@@ -145,11 +145,24 @@ class Nearest:
         """By cosine; with several vectors by the one that a record is least alike."""
         each = [self._words.cosine_distance("v.embedding", vector) for vector in vectors]
         if not exact and len(vectors) == 1 and self._is_indexed(allowed):
-            near = self._words.indexed_distance("v.embedding", vectors[0])
-            found = self._found(near, f"{self._table} AS v", 4 * k + MORE, allowed)
+            found = self._by_index(vectors[0], k, allowed)
             if len(found) >= k:
                 return Candidates([id_ for id_, _ in found], exact=False)
         return self._exact(self._largest(each), f"{self._table} AS v", k, allowed, _flat)
+
+    def _by_index(self, vector: DoubleArray, k: int, allowed: Allowed) -> list[tuple[UUID, float]]:
+        """Several times k of the nearest, as the index says; fewer than k where it gives up."""
+        limit = 4 * k + MORE
+        near = self._words.indexed_distance("v.embedding", vector)
+        where = self._allowed(allowed, "v.id")
+        narrowed = allowed.where is not None or bool(allowed.shown)
+        found: list[tuple[UUID, float]] = []
+        for scope in self._words.scopes if narrowed else (1,):
+            query = self._words.by_index(near, self._table, where.text, limit, scope)
+            found = self._ids_of(query, where.values)
+            if len(found) >= k:
+                break
+        return found
 
     def _is_indexed(self, allowed: Allowed) -> bool:
         return self.count(allowed.with_inputs, 0) >= LEAST_INDEXED and self._has_index()
@@ -288,11 +301,14 @@ class Nearest:
         self, distance: str, source: str, limit: int, allowed: Allowed
     ) -> list[tuple[UUID, float]]:
         where = self._allowed(allowed, "v.id")
-        rows: list[Row] = self._engine.rows(
+        query = (
             f"SELECT v.id, {distance} AS d FROM {source} WHERE {where.text} ORDER BY d"
-            f" LIMIT {limit}",
-            where.values,
+            f" LIMIT {limit}"
         )
+        return self._ids_of(query, where.values)
+
+    def _ids_of(self, query: str, values: Sequence[Any]) -> list[tuple[UUID, float]]:
+        rows: list[Row] = self._engine.rows(query, values)
         return [(id_, float(d)) for id_, d in rows]
 
 

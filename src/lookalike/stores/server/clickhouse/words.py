@@ -11,6 +11,9 @@ import numpy as np
 from lookalike.sql import Dialect
 from lookalike.types import BINS, DoubleArray, SparseHistogram
 
+MOST_ASKED = 100_000
+"""Of an index; a condition that few of so many meet is looked for without it."""
+
 
 class ClickHouseWords:
     """Words of ClickHouse."""
@@ -18,6 +21,7 @@ class ClickHouseWords:
     dialect: Dialect = "clickhouse"
     text = "Nullable(String)"
     megapixels = "(r.width * r.height / 1e6)"
+    scopes: tuple[int, ...] = (4, 64)
 
     def histogram_columns(self, prefix: str) -> str:
         return f"{prefix}bins, {prefix}counts"
@@ -31,6 +35,18 @@ class ClickHouseWords:
 
     def indexed_distance(self, column: str, vector: DoubleArray) -> str:
         return self.cosine_distance(column, vector)
+
+    def by_index(self, distance: str, table: str, where: str, limit: int, scope: int) -> str:
+        """The condition comes after the nearest of all parts of the table are known.
+
+        ClickHouse by itself asks each part for its nearest, and then drops rows: parts where none
+        is left would be missing, however near their others are.
+        """
+        nearest = (
+            f"SELECT v.id AS id, {distance} AS d FROM {table} AS v ORDER BY d"
+            f" LIMIT {limit * scope} SETTINGS max_limit_for_vector_search_queries = {MOST_ASKED}"
+        )
+        return f"SELECT v.id, v.d FROM ({nearest}) AS v WHERE {where} ORDER BY v.d LIMIT {limit}"
 
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """The metrics' own formulas over the occupied bins, in double precision."""
@@ -89,7 +105,14 @@ def _numbers(values: np.ndarray[Any, Any]) -> str:
 
 
 class MyScaleWords(ClickHouseWords):
-    """Words of MyScale, whose index answers to ``distance``."""
+    """Words of MyScale, whose index answers to ``distance``, and to conditions by itself."""
+
+    scopes = (1,)
+
+    def by_index(self, distance: str, table: str, where: str, limit: int, scope: int) -> str:
+        return (
+            f"SELECT v.id, {distance} AS d FROM {table} AS v WHERE {where} ORDER BY d LIMIT {limit}"
+        )
 
     def indexed_distance(self, column: str, vector: DoubleArray) -> str:
         return f"distance({column}, {_numbers(vector.astype('f4'))})"

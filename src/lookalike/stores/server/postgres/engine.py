@@ -70,7 +70,7 @@ class PostgresEngine:
             server_settings={
                 "search_path": f'"{self._schema}", public',
                 "application_name": "lookalike",
-                "hnsw.iterative_scan": "strict_order",  # a filter loses no rows
+                "hnsw.iterative_scan": "relaxed_order",  # a filter loses no rows; we order them
                 "hnsw.ef_search": "200",
                 "jit": "off",  # compiling a search takes longer than it
             },

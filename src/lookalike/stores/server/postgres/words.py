@@ -19,6 +19,7 @@ class PostgresWords:
     dialect: Dialect = "postgresql"
     text = "text"
     megapixels = "(r.width::float8 * r.height / 1e6::float8)"
+    scopes: tuple[int, ...] = (1,)  # pgvector goes on by itself
 
     def histogram_columns(self, prefix: str) -> str:
         return f"{prefix}total, {prefix}shares"
@@ -35,6 +36,11 @@ class PostgresWords:
 
     def indexed_distance(self, column: str, vector: DoubleArray) -> str:
         return self.cosine_distance(column, vector)
+
+    def by_index(self, distance: str, table: str, where: str, limit: int, scope: int) -> str:
+        return (
+            f"SELECT v.id, {distance} AS d FROM {table} AS v WHERE {where} ORDER BY d LIMIT {limit}"
+        )
 
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """All four metrics are sums over bins, and pgvector sums over the bins of two sparse rows.
