@@ -18,6 +18,7 @@ from lookalike import Library
 from lookalike.errors import InputError
 from lookalike.side_tables import TableOptions
 from lookalike.stores import Store
+from lookalike.stores.server import nearest
 from lookalike.types import Column, ColumnKind, SideTable
 from tests.conftest import ToyEncoder
 from tests.e2e.command import Command
@@ -78,6 +79,31 @@ def test_columns_with_odd_names_are_pushed_and_asked(filled: Library, tmp_path: 
         with Library.open(address, encoder=ToyEncoder()) as there:
             assert there.matching(condition) == filled.matching(condition)
             assert len(there.matching(condition)) == 1
+
+
+@pytest.mark.parametrize("place", [postgres_library, chdb_library])
+@pytest.mark.parametrize("listed", [1_000, 1])
+def test_records_without_files_are_not_found(
+    place: Callable[[Path], str],
+    listed: int,
+    album: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nearest, "MOST_LISTED", listed)
+    address = place(tmp_path / "there")
+    with Library.open(tmp_path / "own", create=True, encoder=ToyEncoder()) as own:
+        own.add([album])
+        for path in sorted(album.iterdir())[:3]:
+            path.unlink()
+        own.add([album])
+        own.push(address)
+        query = [own.random_record(0)]
+        ours = own.search(query, 10, include_self=True)
+    with Library.open(address, encoder=ToyEncoder()) as there:
+        theirs = there.search(query, 10, include_self=True)
+    assert [hit.id for hit in theirs.hits] == [hit.id for hit in ours.hits]
+    assert theirs.searched == ours.searched == len(theirs.hits) == 3
 
 
 @pytest.mark.parametrize("open_store", [open_postgres, open_chdb])
@@ -148,7 +174,7 @@ def test_a_folder_of_chdb_that_another_process_has_is_one_line(
 
 KILLED = """
 import os, signal, sys
-from lookalike import IndexOptions, Library
+from lookalike import Library
 from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
 from lookalike.stores.server.postgres.engine import PostgresEngine
 

@@ -27,6 +27,11 @@ def pieces(query: str) -> list[str]:
     return [*out, query[start:]]
 
 
+def nearest_rows(distance: str, source: str, where: str, limit: int) -> str:
+    """A query for the ids and distances of a source's nearest rows ``v``."""
+    return f"SELECT v.id, {distance} AS d FROM {source} WHERE {where} ORDER BY d LIMIT {limit}"
+
+
 class Words(Protocol):
     """How an engine says what the engines say differently. All give pieces of SQL."""
 

@@ -17,13 +17,17 @@ import numpy as np
 
 from lookalike.conditions import Condition
 from lookalike.stores.clauses import Sql
-from lookalike.stores.server.engine import Row
+from lookalike.stores.server.engine import Row, nearest_rows
 from lookalike.stores.server.layout import vectors_of
 from lookalike.stores.server.store import LEAST_INDEXED, ServerStore
 from lookalike.types import DoubleArray, Measure, Space
 
 MORE = 8
 """Records beyond k that are always fetched."""
+
+MOST_LISTED = 1_000
+"""Records that have no file, named one by one in each query; of more, those that have one are asked
+for."""
 
 HALF_MARGIN = 1e-3
 """What rounding a query to halves and summing in single precision changes of a cosine, at most."""
@@ -78,18 +82,20 @@ class Nearest:
     # -- what may be found -----------------------------------------------------------------------
 
     @cached_property
-    def _dead(self) -> list[UUID]:
-        """Records of which no file is there now: few, mostly none."""
+    def _dead(self) -> list[UUID] | None:
+        """Records of which no file is there now: mostly none; None of more than can be listed."""
         rows = self._engine.rows(
             "SELECT r.id FROM _records AS r LEFT JOIN (SELECT record FROM _files WHERE live) AS f"
-            " ON f.record = r.id WHERE f.record IS NULL"
+            f" ON f.record = r.id WHERE f.record IS NULL LIMIT {MOST_LISTED + 1}"
         )
-        return [id_ for (id_,) in rows]
+        return [id_ for (id_,) in rows] if len(rows) <= MOST_LISTED else None
 
     def _allowed(self, allowed: Allowed, id_: str) -> Sql:
         """A condition for rows whose record stands in the column ``id_``."""
         parts = [Sql("1 = 1")]
-        without = [*allowed.without, *self._dead]
+        without = [*allowed.without, *(self._dead or ())]
+        if self._dead is None:
+            parts.append(Sql(self._words.among(id_, "f.record", "_files AS f WHERE f.live")))
         if without:
             parts.append(Sql(f"{id_} NOT IN {self._words.ids([one.bytes for one in without])}"))
         if allowed.where is not None:
@@ -301,11 +307,7 @@ class Nearest:
         self, distance: str, source: str, limit: int, allowed: Allowed
     ) -> list[tuple[UUID, float]]:
         where = self._allowed(allowed, "v.id")
-        query = (
-            f"SELECT v.id, {distance} AS d FROM {source} WHERE {where.text} ORDER BY d"
-            f" LIMIT {limit}"
-        )
-        return self._ids_of(query, where.values)
+        return self._ids_of(nearest_rows(distance, source, where.text, limit), where.values)
 
     def _ids_of(self, query: str, values: Sequence[Any]) -> list[tuple[UUID, float]]:
         rows: list[Row] = self._engine.rows(query, values)

@@ -9,6 +9,7 @@ from uuid import UUID
 import numpy as np
 
 from lookalike.sql import Dialect
+from lookalike.stores.server.engine import nearest_rows
 from lookalike.types import BINS, DoubleArray, SparseHistogram
 
 MOST_ASKED = 100_000
@@ -110,9 +111,7 @@ class MyScaleWords(ClickHouseWords):
     scopes = (1,)
 
     def by_index(self, distance: str, table: str, where: str, limit: int, scope: int) -> str:
-        return (
-            f"SELECT v.id, {distance} AS d FROM {table} AS v WHERE {where} ORDER BY d LIMIT {limit}"
-        )
+        return nearest_rows(distance, f"{table} AS v", where, limit)
 
     def indexed_distance(self, column: str, vector: DoubleArray) -> str:
         return f"distance({column}, {_numbers(vector.astype('f4'))})"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.sql import Dialect
+from lookalike.stores.server.engine import nearest_rows
 from lookalike.types import BINS, LOGITS_KEPT, DoubleArray, SparseHistogram
 
 
@@ -38,9 +39,7 @@ class PostgresWords:
         return self.cosine_distance(column, vector)
 
     def by_index(self, distance: str, table: str, where: str, limit: int, scope: int) -> str:
-        return (
-            f"SELECT v.id, {distance} AS d FROM {table} AS v WHERE {where} ORDER BY d LIMIT {limit}"
-        )
+        return nearest_rows(distance, f"{table} AS v", where, limit)
 
     def colour_score(self, metric: str, histogram: DoubleArray) -> str:
         """All four metrics are sums over bins, and pgvector sums over the bins of two sparse rows.
