@@ -158,6 +158,7 @@ def test_downloads_come_whole_and_are_asked_for_once(tmp_path: Path) -> None:
         assert (second["requests"], second["bytes_of_pictures"]) == (24, 0)
 
 
+@pytest.mark.long
 def test_scaling_out_is_measured_where_ray_is_and_says_so_where_it_is_not(tmp_path: Path) -> None:
     result = short("scale_out", tmp_path)
     if importlib.util.find_spec("ray") is None:

@@ -174,7 +174,7 @@ def test_a_folder_of_chdb_that_another_process_has_is_one_line(
 
 KILLED = """
 import os, signal, sys
-from lookalike import Library
+from lookalike import IndexOptions, Library
 from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
 from lookalike.stores.server.postgres.engine import PostgresEngine
 

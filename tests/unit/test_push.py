@@ -140,7 +140,9 @@ def test_what_was_pruned_and_dropped_goes_there_too(
         assert there.side_tables() == []
 
 
-@pytest.mark.parametrize("after", [1, 3, 5, 6, 7, 9])
+@pytest.mark.parametrize(
+    "after", [1, 5, 9, *(pytest.param(after, marks=pytest.mark.long) for after in (3, 6, 7))]
+)
 def test_a_push_that_breaks_off_shows_nothing_half_done_and_goes_on(
     told: Library, address: str, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
