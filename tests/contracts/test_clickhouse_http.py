@@ -1,4 +1,4 @@
-"""ClickHouse's own client over HTTP: a library is pushed and searched, credentials are asked for."""
+"""ClickHouse's own client over HTTP: a library is pushed and searched, credentials are wanted."""
 
 from __future__ import annotations
 
