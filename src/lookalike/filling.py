@@ -5,8 +5,9 @@ Vectors in a further space, and what parts of pictures show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -148,12 +149,12 @@ def _filled(
     added = left = 0
     size = max(1, batch_size(count, options) // squares)
     try:
-        made = _read_again(lacking(), store, size, prepare, encode, options)
-        for batch in batched_in_time(made, options.commit_batch):
-            done = [one.value for one in batch if one.value is not None]
-            put(done)
-            added, left = added + len(done), left + len(batch) - len(done)
-            progress.advance(len(batch))
+        with closing(_read_again(lacking(), store, size, prepare, encode, options)) as made:
+            for batch in batched_in_time(made, options.commit_batch):
+                done = [one.value for one in batch if one.value is not None]
+                put(done)
+                added, left = added + len(done), left + len(batch) - len(done)
+                progress.advance(len(batch))
     finally:
         progress.close()
     return FillReport(space, added, left)
@@ -166,7 +167,7 @@ def _read_again(
     prepare: Callable[[Image.Image], T],
     encode: Callable[[Sequence[Lacking], Sequence[T | None]], list[R | None]],
     options: IndexOptions,
-) -> Iterator[_Made[R] | None]:
+) -> Generator[_Made[R] | None, None, None]:
     """What ``encode`` makes of known records' pictures, ``size`` at a time in each thread.
 
     It gets what ``prepare`` makes of each; None for one that is no longer what it was. None comes

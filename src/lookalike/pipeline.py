@@ -6,9 +6,9 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
@@ -138,11 +138,11 @@ def index(
     progress.start(to_read)
     # 3. Read, decode, encode and commit that.
     try:
-        done = work(source, run.to_read(), to_read, encoder, options)
-        for batch in batched_in_time(done, options.commit_batch):
-            with watch.within("commit"):
-                run.put(batch)
-            progress.advance(len(batch))
+        with closing(work(source, run.to_read(), to_read, encoder, options)) as done:
+            for batch in batched_in_time(done, options.commit_batch):
+                with watch.within("commit"):
+                    run.put(batch)
+                progress.advance(len(batch))
     finally:
         progress.close()
     # 4. What is gone?
@@ -163,8 +163,11 @@ class Work(Protocol):
         count: int,
         encoder: Encoder,
         options: IndexOptions,
-    ) -> Iterator[Outcome | None]:
-        """What each of ``count`` entries gave; None where what there is is to be committed."""
+    ) -> Generator[Outcome | None, None, None]:
+        """What each of ``count`` entries gave; None where what there is is to be committed.
+
+        Once it is closed, nothing of it uses a store any more.
+        """
 
 
 def in_threads(
@@ -175,7 +178,7 @@ def in_threads(
     options: IndexOptions,
     *,
     store: Store,
-) -> Iterator[Outcome | None]:
+) -> Generator[Outcome | None, None, None]:
     """Work that threads of this process do; of what ``store`` has only the content is read."""
     return outcomes(source.supply(entries), count, store, encoder, options)
 
@@ -286,7 +289,7 @@ def outcomes(
     encoder: Encoder,
     options: IndexOptions,
     ahead: int = AHEAD,
-) -> Iterator[Outcome | None]:
+) -> Generator[Outcome | None, None, None]:
     """What each of about ``count`` pictures gave, in their order; ``ahead`` may be begun early.
 
     None after what there was when a source said so (see ``Source.supply``).

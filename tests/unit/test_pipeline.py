@@ -267,6 +267,28 @@ def test_progress_is_closed_when_a_run_fails(tmp_path: Path, photos: Path) -> No
 # -- refusals --------------------------------------------------------------------------------------
 
 
+def test_when_a_commit_fails_no_thread_is_left_that_uses_the_store(
+    filled: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is closed then; a thread that still asked it something would end the process."""
+    busy: list[str] = []
+
+    def failing(*_: object) -> None:
+        raise LibraryError("the disk is full")
+
+    def closed(self: SqliteStore) -> None:
+        busy.extend(one.name for one in threading.enumerate() if one.name.startswith("index"))
+        close(self)
+
+    close = SqliteStore.close
+    monkeypatch.setattr("lookalike.stores.run.SqliteRun.put", failing)
+    monkeypatch.setattr(SqliteStore, "close", closed)
+    fill(tmp_path / "more", range(100, 108))
+    with pytest.raises(LibraryError, match="the disk is full"):
+        filled.add([tmp_path / "more"], IndexOptions(commit_batch=1))
+    assert busy == []
+
+
 def test_a_missing_path_is_refused_before_anything_is_done(library: Library, photos: Path) -> None:
     with pytest.raises(InputError, match="nonesuch: no such file or folder"):
         library.add([photos, photos / "nonesuch"])

@@ -24,7 +24,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TextIO, cast
@@ -129,7 +129,7 @@ class Cluster:
         count: int,
         encoder: Encoder,
         options: IndexOptions,
-    ) -> Iterator[Outcome | None]:
+    ) -> Generator[Outcome | None, None, None]:
         """What each of ``count`` entries gave, in their order."""
         recipe, told = Recipe.of(encoder, by_name=self._by_name), time.monotonic()
         for piece in self._through(source, entries, count, recipe, options, None):

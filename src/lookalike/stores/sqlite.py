@@ -149,8 +149,7 @@ class SqliteStore(LabelTables, SideTables, Statements):
 
     def discard(self) -> None:
         """Close, and remove a catalogue that was made for nothing. Touches no other file."""
-        self._content.close()
-        self._connection.close()
+        self._close_connections()
         # The lock is held meanwhile, and its file stays: another process may have it open.
         for name in (schema.CATALOG, f"{schema.CATALOG}-wal", f"{schema.CATALOG}-shm", _PID):
             (self.folder / name).unlink(missing_ok=True)
@@ -163,9 +162,13 @@ class SqliteStore(LabelTables, SideTables, Statements):
 
     def close(self) -> None:
         """Release files and locks. Closing twice is harmless."""
-        self._content.close()
-        self._connection.close()  # last, so that SQLite folds its log into the catalogue
+        self._close_connections()
         self._release()
+
+    def _close_connections(self) -> None:
+        with self._content_guard:  # a statement of another thread may run on it
+            self._content.close()
+        self._connection.close()  # last, so that SQLite folds its log into the catalogue
 
     # -- writing ---------------------------------------------------------------------------------
 
