@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,31 @@ def open_chdb(place: Path, *, write: bool = False) -> Store:
 def open_postgres(place: Path, *, write: bool = False) -> Store:
     engine = PostgresEngine(parse_address(postgres_library(place)))
     return ServerStore(engine, toy_shares, write=write)
+
+
+def killed_after_writes(code: str, *spared: str, methods: Sequence[str] = ("add", "put")) -> str:
+    """A script that runs ``code`` and is killed after a number of writes, its second argument.
+
+    Writes are calls of an engine's ``methods``; those to tables called ``spared`` do not count.
+    """
+    return f"""
+import os, signal, sys
+from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
+from lookalike.stores.server.postgres.engine import PostgresEngine
+
+left = [int(sys.argv[2])]
+
+def dying(write):
+    def written(self, table, rows):
+        write(self, table, rows)
+        if rows and table.name not in {spared!r}:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return written
+
+for kind in (PostgresEngine, ClickHouseEngine):
+    for name in {tuple(methods)!r}:
+        setattr(kind, name, dying(getattr(kind, name)))
+{code}
+"""

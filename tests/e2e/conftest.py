@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import postgres_library
+
 from .command import Command
 from .gallery import crops, write_gallery
 
@@ -42,6 +44,14 @@ def album(tmp_path: Path) -> Path:
     for name, data in crops(6):
         (folder / name).write_bytes(data)
     return folder
+
+
+@pytest.fixture(params=["postgresql", "chdb"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A server where nothing lies yet; chDB in a folder of its own, for one process at a time."""
+    if request.param == "postgresql":
+        return postgres_library(tmp_path / "there")
+    return f"chdb://{tmp_path / 'chdb'}?database=there"
 
 
 @pytest.fixture(scope="session")

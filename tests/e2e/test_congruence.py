@@ -198,7 +198,10 @@ def test_an_index_over_vectors_finds_nearly_all(
 
 
 def test_postgresql_compares_no_rows_each_with_each(
-    libraries: Mapping[str, Library], queries: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    libraries: Mapping[str, Library],
+    queries: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """NOT IN of more rows than fit into memory takes minutes; joins take milliseconds."""
     asked: dict[str, tuple[PostgresEngine, Sequence[Any]]] = {}
@@ -209,17 +212,18 @@ def test_postgresql_compares_no_rows_each_with_each(
         return rows(self, query, values)
 
     monkeypatch.setattr(PostgresEngine, "rows", noted)
-    library = libraries["postgresql"]
-    library.matching("width = 7 and label != 'odd'")  # a version that no search has seen
-    for query in queries:
-        library.search(**query)
-    library.search(["text:cup"], where="not label = 'odd' and not some sales (price > 3)")
-    library.status()
-    plans = [
-        "\n".join(line for (line,) in rows(engine, f"EXPLAIN {query}", values))
-        for query, (engine, values) in asked.items()
-        if "_records" in query or "v.id" in query
-    ]
+    address = postgres_library(tmp_path)
+    libraries["sqlite"].push(address)
+    with Library.open(address) as library:
+        for query in queries:
+            library.search(**query)
+        library.search(["text:cup"], where="not label = 'odd' and not some sales (price > 3)")
+        library.status()
+        plans = [
+            "\n".join(line for (line,) in rows(engine, f"EXPLAIN {query}", values))
+            for query, (engine, values) in asked.items()
+            if "_records" in query or "v.id" in query
+        ]
     assert any("Anti Join" in plan for plan in plans)
     assert [plan for plan in plans if "NOT (ANY" in plan] == []
 

@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import Command
-from tests.servers import postgres_library
-
-
-@pytest.fixture(params=["postgresql", "chdb"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where nothing lies yet; chDB in a folder of its own, which one process at a time has."""
-    if request.param == "postgresql":
-        return postgres_library(tmp_path / "pushed")
-    return f"chdb://{tmp_path / 'chdb'}?database=pushed"
+from tests.servers import killed_after_writes
 
 
 def test_a_library_is_pushed_and_its_status_is_that_of_the_folder(
@@ -60,27 +52,9 @@ def test_a_status_with_something_amiss_ends_with_1(indexed: Command, tmp_path: P
     assert "lie in no file" in answer.text
 
 
-KILLED = """
-import os, signal, sys
-from lookalike import Library
-from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
-from lookalike.stores.server.postgres.engine import PostgresEngine
-
-left = [int(sys.argv[2])]
-
-def dying(write):
-    def written(self, table, rows):
-        write(self, table, rows)
-        if rows and table.name not in ("_settings", "_writers"):
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-    return written
-
-for kind in (PostgresEngine, ClickHouseEngine):
-    kind.add, kind.put = dying(kind.add), dying(kind.put)
-Library.open().push(sys.argv[1])
-"""
+PUSH = killed_after_writes(
+    "from lookalike import Library; Library.open().push(sys.argv[1])", "_settings", "_writers"
+)
 
 
 @pytest.mark.parametrize("after", [2, 6])
@@ -88,7 +62,7 @@ def test_a_killed_push_shows_nothing_and_goes_on(
     indexed: Command, address: str, after: int, tmp_path: Path
 ) -> None:
     own = indexed.copy(tmp_path / "copy")
-    assert own.script(KILLED, address, str(after)).status == -signal.SIGKILL
+    assert own.script(PUSH, address, str(after)).status == -signal.SIGKILL
     broken = own("status", "--json", "--library", address).json()
     assert (broken["records"], broken["files"]) == (0, {})
     report = own("push", address, "--json").done().json()

@@ -27,6 +27,7 @@ from tests.e2e.gallery import write_crops
 from tests.e2e.webserver import served
 from tests.servers import (
     chdb_library,
+    killed_after_writes,
     open_chdb,
     open_postgres,
     postgres_address,
@@ -172,35 +173,12 @@ def test_a_folder_of_chdb_that_another_process_has_is_one_line(
 
 # -- indexing into a server ------------------------------------------------------------------------
 
-KILLED = """
-import os, signal, sys
-from lookalike import IndexOptions, Library
-from lookalike.stores.server.clickhouse.engine import ClickHouseEngine
-from lookalike.stores.server.postgres.engine import PostgresEngine
-
-left = [int(sys.argv[3])]
-
-def dying(write):
-    def written(self, table, rows):
-        write(self, table, rows)
-        if rows and table.name not in ("_settings", "_writers", "_runs", "_spaces"):
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-    return written
-
-for kind in (PostgresEngine, ClickHouseEngine):
-    kind.put = dying(kind.put)
-Library.open(sys.argv[1], create=True).add([sys.argv[2]], IndexOptions(commit_batch=4))
-"""
-
-
-@pytest.fixture(params=["postgresql", "chdb"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where nothing lies yet; chDB in a folder of its own, which one process at a time has."""
-    if request.param == "postgresql":
-        return postgres_library(tmp_path / "there")
-    return f"chdb://{tmp_path / 'chdb'}?database=there"
+INDEX = killed_after_writes(
+    "from lookalike import IndexOptions, Library;"
+    " library = Library.open(sys.argv[1], create=True);"
+    " library.add([sys.argv[3]], IndexOptions(commit_batch=4))",
+    "_settings", "_writers", "_runs", "_spaces", methods=["put"],
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +192,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_index_into_a_server_loses_nothing_and_goes_on(
     command: Command, address: str, after: int, pictures: Path, tmp_path: Path
 ) -> None:
-    assert command.script(KILLED, address, pictures, str(after)).status == -signal.SIGKILL
+    assert command.script(INDEX, address, str(after), pictures).status == -signal.SIGKILL
     on = ("--library", address)
     said = command("status", "--json", *on).json()
     assert all("left by a run" in one for one in said["checks"]), "only what nobody sees"

@@ -83,8 +83,8 @@ class ServerAsking:
     def side_tables(self) -> list[SideTable]:
         """The side tables, by name."""
         columns = ", ".join(SIDE_TABLES.names)
-        found = self.engine.rows(f"SELECT {columns} FROM _side_tables ORDER BY name")
-        return list(map(described, found))
+        query = f"SELECT {columns} FROM _side_tables ORDER BY name"
+        return list(map(described, self._once("side tables", lambda: self.engine.rows(query))))
 
 
 def ids_of(rows: Iterable[Row]) -> IdArray:

@@ -58,11 +58,11 @@ class Fetched(Sequence[T]):
 class FetchedVectors(VectorTable):
     """The vectors of a server: few are asked for by themselves, more make all come."""
 
+    parts: Fetched[NDArray[np.float16]]
     ask: Callable[[Sequence[UUID]], VectorTable]
 
     def vectors(self, rows: NDArray[np.int64]) -> FloatArray:
         """As the table of a folder has it; raises LibraryError for a record that has gone."""
-        assert isinstance(self.parts, Fetched)
         if len(rows) > FEW or self.parts.is_here:
             return super().vectors(rows)
         ids = self.ids[rows]

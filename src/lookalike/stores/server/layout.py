@@ -8,7 +8,7 @@ of their own.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,6 +134,12 @@ def vectors_of(space: Space) -> Table:
     return Table(
         name, (Column("id", "id"), Column("embedding", "vector", size=space.dim)), ("id",), True
     )
+
+
+def expanded(table: Table, histogram: Sequence[Column]) -> Iterator[Column]:
+    """The columns of a table as an engine has them: ``histogram`` in place of a histogram's."""
+    for column in table.columns:
+        yield from histogram if column.kind == "histogram" else (column,)
 
 
 DISPLAYED_PATH = "concat(trim(TRAILING '/' FROM f.folder), '/', f.name)"

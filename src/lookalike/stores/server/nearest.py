@@ -161,7 +161,7 @@ class Nearest:
         limit = 4 * k + MORE
         near = self._words.indexed_distance("v.embedding", vector)
         where = self._allowed(allowed, "v.id")
-        narrowed = allowed.where is not None or bool(allowed.shown)
+        narrowed = allowed.where is not None or allowed.shown or self._dead is None
         found: list[tuple[UUID, float]] = []
         for scope in self._words.scopes if narrowed else (1,):
             query = self._words.by_index(near, self._table, where.text, limit, scope)

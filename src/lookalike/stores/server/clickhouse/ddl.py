@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lookalike.stores.server.layout import FILES, Column, Table
+from lookalike.stores.server.layout import FILES, Column, Table, expanded
 
 _TYPES = {
     "id": "UUID",
@@ -33,15 +33,12 @@ _PLACE = "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
 """Where replicas of a table meet, and who one is: macros that every server of a cluster sets."""
 
 
+_HISTOGRAM = Column("bins", "integers"), Column("counts", "integers"), Column("total", "integer")
+
+
 def physical(table: Table) -> Iterator[Column]:
     """The columns of a table on ClickHouse: a histogram is three of them."""
-    for column in table.columns:
-        if column.kind != "histogram":
-            yield column
-            continue
-        yield Column("bins", "integers")
-        yield Column("counts", "integers")
-        yield Column("total", "integer")
+    return expanded(table, _HISTOGRAM)
 
 
 def definition(column: Column) -> str:

@@ -43,9 +43,10 @@ class ClickHouseWords:
         ClickHouse by itself asks each part for its nearest, and then drops rows: parts where none
         is left would be missing, however near their others are.
         """
+        asked = min(limit * scope, MOST_ASKED)
         nearest = (
             f"SELECT v.id AS id, {distance} AS d FROM {table} AS v ORDER BY d"
-            f" LIMIT {limit * scope} SETTINGS max_limit_for_vector_search_queries = {MOST_ASKED}"
+            f" LIMIT {asked} SETTINGS max_limit_for_vector_search_queries = {MOST_ASKED}"
         )
         return f"SELECT v.id, v.d FROM ({nearest}) AS v WHERE {where} ORDER BY v.d LIMIT {limit}"
 

@@ -471,9 +471,6 @@ def numbered(query: str) -> str:
     return "".join(f"{part}${n}" for n, part in enumerate(parts, 1)) + last
 
 
-# -- values as bytes -------------------------------------------------------------------------------
-
-
 def _tls(address: Address) -> Any:
     """Encrypted and certain of whom it talks to off this machine, unless ``sslmode`` says else."""
     mode = address.options.get("sslmode")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lookalike.stores.server.engine import Row
-from lookalike.stores.server.layout import Column, Table
+from lookalike.stores.server.layout import Column, Table, expanded
 from lookalike.types import BINS, SparseHistogram
 
 _TYPES = {
@@ -75,16 +75,16 @@ def _definition(column: Column) -> str:
     return f"{column.name} {kind}{'' if column.nullable else ' NOT NULL'}"
 
 
+_HISTOGRAM = (
+    Column("total", "integer"),
+    Column("spread", "real"),
+    *(Column(name, "histogram", size=BINS) for name in ("shares", "roots", "squares")),
+)
+
+
 def _physical(table: Table) -> Iterator[Column]:
     """The columns of a table on PostgreSQL: a histogram is five of them."""
-    for column in table.columns:
-        if column.kind != "histogram":
-            yield column
-            continue
-        yield Column("total", "integer")
-        yield Column("spread", "real")
-        for name in ("shares", "roots", "squares"):
-            yield Column(name, "histogram", size=column.size)
+    return expanded(table, _HISTOGRAM)
 
 
 def physical_names(table: Table) -> list[str]:
